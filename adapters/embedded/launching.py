@@ -39,6 +39,7 @@ def detach(command: Sequence[str | Path], *, log: Path, claim: int) -> None:
     The shell between gives it another parent, so that it leaves us no zombie and no warning; the claim goes along.
     """
     log.parent.mkdir(mode=0o700, exist_ok=True)
+    log.touch(mode=0o600)
     with log.open("ab") as out:
         subprocess.run(
             ["/bin/sh", "-c", '"$@" &', "sh", *command],

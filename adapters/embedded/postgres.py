@@ -65,8 +65,9 @@ class Postgres:
         return self.home / "logs" / "postgres.log"
 
     def endpoint(self, before: Endpoint | None) -> Endpoint:
-        """Prefer a socket in our home; its path has a length that the kernel limits."""
-        if len(os.fsencode(self.home / f".s.PGSQL.{SOCKET_PORT}")) <= SOCKET_PATH_BYTES:
+        """Prefer a socket in our home, if its path is one that the kernel (length) and libpq (a list) can take."""
+        path = os.fsencode(self.home / f".s.PGSQL.{SOCKET_PORT}")
+        if len(path) <= SOCKET_PATH_BYTES and not set(b',"') & set(path):
             return Endpoint(str(self.home), SOCKET_PORT)
         return Endpoint(LOOPBACK, free_port(before.port if before else None))
 
@@ -95,10 +96,7 @@ class Postgres:
         settings = [
             *SETTINGS,
             *(DURABLE if self.durable else FLEETING),
-            # The value is a list, where quotes keep a comma or a blank of the path
-            'unix_socket_directories="{}"'.format(sockets.replace('"', '""'))
-            if sockets
-            else "unix_socket_directories=",
+            f"unix_socket_directories={sockets}",
             f"listen_addresses={addresses}",
             f"port={endpoint.port}",
         ]
@@ -114,7 +112,7 @@ class Postgres:
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
         except psycopg.OperationalError:
             return None
-        return self._postmaster()
+        return self._pid_on_record()
 
     def ask_to_stop(self, _endpoint: Endpoint) -> None:
         """Ask for a fast shutdown: clients are sent away, what is committed is safe; asking again does no harm."""
@@ -160,17 +158,20 @@ class Postgres:
             ) from None
 
     def _postmaster(self) -> int | None:
-        """Return the pid in postmaster.pid if that process is a server of this very directory."""
+        """Return the pid on record if that process, as we see it, is a server of this very directory."""
+        pid = self._pid_on_record()
+        return pid if pid is not None and str(self.data) in _command_line(pid) else None
+
+    def _pid_on_record(self) -> int | None:
         try:
-            pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+            return int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
         except (FileNotFoundError, ValueError):
             return None
-        return pid if str(self.data) in _command_line(pid) else None
 
 
 def _command_line(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="surrogateescape")
     except OSError:
         if Path("/proc/self").exists():
             return ""

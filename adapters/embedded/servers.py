@@ -53,8 +53,11 @@ def ensure(home: Path, *, postgres: bool = True, valkey: bool = True, durable: b
         EmbeddedServersUnavailable: this machine cannot run them; its message names the setting to use instead.
     """
     home = home.expanduser().resolve()
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    home.chmod(0o700)
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.chmod(0o700)
+    except OSError as error:
+        raise EmbeddedServersUnavailable(f"cannot use {home}: {error}", Postgres.setting) from error
     wanted = {name for name, is_wanted in (("postgres", postgres), ("valkey", valkey)) if is_wanted}
     with locked(home):
         state = State.load(home)

@@ -64,12 +64,12 @@ maxmemory-policy noeviction
         try:
             with closing(self._client(endpoint)) as client:
                 return int(client.info("server")["process_id"])
-        except redis.ConnectionError:
+        except (redis.ConnectionError, redis.TimeoutError):
             return None
 
     def ask_to_stop(self, endpoint: Endpoint) -> None:
-        """Ask for a shutdown that saves first; the answer is that it hangs up."""
-        with closing(self._client(endpoint)) as client, suppress(redis.ConnectionError, redis.TimeoutError):
+        """Ask for a shutdown that saves first; it answers by hanging up, and complains in its log."""
+        with closing(self._client(endpoint)) as client, suppress(redis.RedisError):
             client.shutdown(save=self.durable, nosave=not self.durable)
 
     def _client(self, endpoint: Endpoint) -> redis.Redis:
