@@ -34,6 +34,8 @@ SOCKET_PORT: Final = 5432  # a part of the socket's name; nothing listens on it
 SOCKET_PATH_BYTES: Final = 107 if sys.platform == "linux" else 103
 NOBODY: Final = ("-U", "--map-user=65534", "--map-group=65534")
 
+# In the data directory; /dev/shm is outside our home, and small in containers
+SHARED_MEMORY: Final = "dynamic_shared_memory_type=mmap"
 SETTINGS: Final = (
     "max_connections=200",
     "shared_buffers=256MB",
@@ -41,7 +43,7 @@ SETTINGS: Final = (
     "checkpoint_timeout=15min",
     "unix_socket_permissions=0700",
     "min_dynamic_shared_memory=16MB",
-    "dynamic_shared_memory_type=mmap",  # in the data directory; /dev/shm is outside our home, and small in containers
+    SHARED_MEMORY,
 )
 DURABLE: Final = ("fsync=on", "full_page_writes=on", "synchronous_commit=on")
 FLEETING: Final = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
@@ -126,7 +128,15 @@ class Postgres:
         shutil.rmtree(draft, ignore_errors=True)
         secret = self.home / "postgres.password"
         write_private(secret, self.password)
-        options = [f"--username={ROLE}", f"--pwfile={secret}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
+        options = [
+            f"--username={ROLE}",
+            f"--pwfile={secret}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--set",
+            SHARED_MEMORY,
+        ]
         try:
             self._run("initdb", "-D", draft, *options, *([] if self.durable else ["--no-sync"]))
         finally:
