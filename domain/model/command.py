@@ -1,0 +1,123 @@
+"""Commands: what producers, merchants and operators ask for, already validated in form."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, TypeAlias
+
+from domain.model.order import CanceledBy, PaymentKind
+from domain.model.transaction import AttemptState, OperationKind, OperationState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterOrder:
+    name: ClassVar[str] = "intake.register_order"
+    merchant: str
+    order: str
+    provider: str
+    reference: str
+    amount: str
+    currency: str
+    kind: PaymentKind = PaymentKind.FIAT
+    network: str | None = None
+    customer: str | None = None
+    created_at: datetime | None = None
+    cancellation_timeout: timedelta | None = None
+    checkout_timeout: timedelta | None = None
+    attempts_allowed: int = 1
+    bill: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckoutCompleted:
+    name: ClassVar[str] = "intake.checkout_completed"
+    merchant: str
+    order: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelOrder:
+    name: ClassVar[str] = "intake.cancel_order"
+    merchant: str
+    order: str
+    by: CanceledBy
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordAttempt:
+    name: ClassVar[str] = "intake.record_attempt"
+    merchant: str
+    order: str
+    id: str
+    state: AttemptState
+    reason: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordOperation:
+    name: ClassVar[str] = "intake.record_operation"
+    merchant: str
+    order: str
+    id: str
+    kind: OperationKind
+    state: OperationState
+    amount: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveOrder:
+    name: ClassVar[str] = "intake.resolve_order"
+    merchant: str
+    order: str
+    note: str
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollOrder:
+    """Ask the provider about the order now; it has no message, only HTTP and the command line."""
+
+    name: ClassVar[str] = "intake.poll_order"
+    merchant: str
+    order: str
+
+
+OrderCommand: TypeAlias = CheckoutCompleted | CancelOrder | RecordAttempt | RecordOperation | ResolveOrder | PollOrder
+Command: TypeAlias = RegisterOrder | OrderCommand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A command as it came in: `key` names it for its merchant, `content` is the hash of what it says.
+
+    `body` is the message's own JSON object, kept so that it can be applied later and shown as it was.
+    """
+
+    command: Command
+    key: str
+    content: str
+    body: Mapping[str, Any]
+    actor: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldError:
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedMessage:
+    """Input that was not accepted, kept with its reasons (I8)."""
+
+    name: str
+    merchant: str | None
+    order: str | None
+    body: str
+    errors: tuple[FieldError, ...]
+    channel: str  # message, http, cli

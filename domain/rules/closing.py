@@ -1,0 +1,140 @@
+"""Closing an unpaid order: ask, cancel there, ask again. No step both asks and acts."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from domain.model.answer import Answer, NoRecord, ProviderStatus, Record, Refused, Unreachable
+from domain.model.case import CaseKind
+from domain.model.decision import Decision, EntryKind
+from domain.model.due_work import Claimed, Due, Work
+from domain.model.order import CanceledBy, Order, OrderStatus
+from domain.model.policy import ProviderPolicy
+from domain.model.transaction import Effect, Intent, ParentState
+from domain.rules import order_lifecycle
+from domain.rules.cadence import delay_at
+from domain.rules.deadlines import ENDS_IN, deadline_of
+from domain.rules.draft import Draft
+from domain.rules.planning import give_up, plan
+
+ACTOR = "system:close"
+NO_RECORD = "no_record"
+
+# What a provider says of a payment on which the effect has been done.
+CONFIRMS = {
+    Effect.CANCEL: frozenset({ProviderStatus.CANCELED}),
+    Effect.VOID: frozenset({ProviderStatus.VOIDED, ProviderStatus.CANCELED}),
+}
+WORK_OF = {Effect.CANCEL: Work.CANCEL, Effect.VOID: Work.VOID}
+EFFECT_OF = {work: effect for effect, work in WORK_OF.items()}
+
+
+def key_of(order: Order, effect: Effect, number: int) -> str:
+    """Name one intended effect, the same on every retry (I3)."""
+    return f"trueup:{effect}:{order.transaction.reference}:{number}"
+
+
+def close(draft: Draft, record: Record, row: Claimed, policy: ProviderPolicy) -> None:
+    """Decide the next step of an order that is to be closed and whose provider just answered with a record.
+
+    A new intent needs a status other than the one that refused the last (I3); one in doubt is sent again as it was.
+    """
+    order = draft.order
+    intent = order.transaction.intent
+    effect = Effect.VOID if order.transaction.state is ParentState.AUTHORIZED else Effect.CANCEL
+    if intent is None or (intent.refused_in is not None and intent.refused_in != record.status):
+        _intend(draft, effect, number=1 if intent is None else intent.number + 1, row=row)
+    elif intent.open and intent.effect is effect:
+        draft.due = Due(work=WORK_OF[effect], at=draft.now, step=_tries(row))
+    elif intent.open:
+        _intend(draft, effect, number=intent.number + 1, row=row)
+    else:  # refused in this very state, or confirmed and not yet to be seen
+        _ask_later(draft, row, policy)
+
+
+def no_record_while_closing(draft: Draft, row: Claimed, policy: ProviderPolicy) -> None:
+    """Count "no record"; several in a row over some time are nothing to cancel. The watch sees what appears later."""
+    transaction = draft.transaction
+    since = transaction.no_record_since or draft.now
+    draft.learn(no_records=transaction.no_records + 1, no_record_since=since)
+    rule = policy.no_record
+    if draft.transaction.no_records >= rule.answers and draft.now - since >= rule.over:
+        _close_unrecorded(draft)
+        plan(draft, policy, step=0)
+    else:
+        draft.due = Due(work=Work.CLOSE, at=draft.now + spacing_of(policy), step=_tries(row))
+
+
+def settle_effect(order: Order, answer: Answer, *, row: Claimed, now: datetime, policy: ProviderPolicy) -> Decision:
+    """Return what follows from the answer to a cancel or a void. Whatever it was, the next step asks."""
+    draft = Draft.of(order, actor=ACTOR, now=now, row=row)
+    draft.due = Due(work=Work.CLOSE, at=draft.now, step=row.step)
+    intent = order.transaction.intent
+    if intent is None or not intent.open:
+        return draft.decide()
+    match answer:
+        case Record() if answer.reference == order.transaction.reference and answer.status in CONFIRMS[intent.effect]:
+            draft.record_intent(replace(intent, confirmed=True))
+            draft.note(EntryKind.EFFECT_CONFIRMED, key=intent.key)
+        case Refused() if answer.payment_status is not None:
+            _note_refusal(draft, intent, answer.payment_status)
+        case NoRecord():
+            _note_refusal(draft, intent, NO_RECORD)
+        case _:
+            _leave_in_doubt(draft, intent, answer, row, policy)
+    return draft.decide()
+
+
+def _note_refusal(draft: Draft, intent: Intent, status: str) -> None:
+    draft.record_intent(replace(intent, refused_in=status))
+    draft.note(EntryKind.EFFECT_REFUSED, key=intent.key, status=status)
+
+
+def _leave_in_doubt(draft: Draft, intent: Intent, answer: Answer, row: Claimed, policy: ProviderPolicy) -> None:
+    if not intent.asked:
+        draft.record_intent(replace(intent, asked=True))
+        draft.note(EntryKind.EFFECT_IN_DOUBT, key=intent.key)
+    _ask_later(draft, row, policy)
+    if isinstance(answer, Unreachable) and answer.retry_after is not None and draft.due is not None:
+        draft.due = replace(draft.due, at=max(draft.due.at, draft.now + answer.retry_after))
+
+
+def _intend(draft: Draft, effect: Effect, *, number: int, row: Claimed) -> None:
+    intent = Intent(effect=effect, number=number, key=key_of(draft.order, effect, number))
+    draft.record_intent(intent)
+    draft.note(EntryKind.INTENT, key=intent.key)
+    draft.due = Due(work=WORK_OF[effect], at=draft.now, step=_tries(row))
+
+
+def _ask_later(draft: Draft, row: Claimed, policy: ProviderPolicy) -> None:
+    tries = _tries(row)
+    delay = delay_at(policy.retries, tries, seed=draft.order.id)
+    if delay is None:
+        give_up(draft, CaseKind.CANCEL_IN_DOUBT, "the provider neither canceled the payment nor said it was final")
+    else:
+        draft.due = Due(work=Work.CLOSE, at=draft.now + delay, step=tries + 1)
+
+
+def _tries(row: Claimed) -> int:
+    """How often this closing has waited so far; a row that comes from polling has not."""
+    return row.step if row.work in (Work.CLOSE, Work.CANCEL, Work.VOID) else 0
+
+
+def _close_unrecorded(draft: Draft) -> None:
+    order = draft.order
+    request = order.cancel_request
+    if request is not None:
+        draft.learn(state=ParentState.CANCELED)
+        draft.move(order_lifecycle.Signal.CANCELED, reason=request.reason, canceled_by=request.by)
+        return
+    reason = deadline_of(order).reason
+    if ENDS_IN[reason] is OrderStatus.EXPIRED:
+        draft.learn(state=ParentState.EXPIRED)
+        draft.move(order_lifecycle.Signal.EXPIRED, reason=reason)
+    else:
+        draft.learn(state=ParentState.CANCELED)
+        draft.move(order_lifecycle.Signal.CANCELED, reason=reason, canceled_by=CanceledBy.SYSTEM)
+
+
+def spacing_of(policy: ProviderPolicy) -> timedelta:
+    """How far apart the "no record" answers at a deadline are asked for."""
+    return policy.no_record.over / max(policy.no_record.answers - 1, 1)

@@ -1,0 +1,44 @@
+"""What the merchant is told: the payload of each type of event."""
+
+from datetime import datetime
+from typing import Any
+
+from domain.model.decision import Move
+from domain.model.event import Event, EventType
+from domain.model.order import Order
+
+
+def status_changed(order: Order, move: Move) -> Event:
+    """Tell of one change of status, with the amounts as they are known at that moment."""
+    received = order.transaction.amount_received
+    return Event(
+        type=EventType.ORDER_STATUS_CHANGED,
+        merchant=order.merchant,
+        order_id=order.id,
+        data={
+            "merchant": order.merchant,
+            "order": order.reference,
+            "sequence": move.sequence,
+            "previous_status": move.previous,
+            "status": move.status,
+            "reason": move.reason,
+            "canceled_by": move.canceled_by,
+            "amount": order.currency.render(order.amount),
+            "amount_received": None if received is None else order.currency.render(received),
+            "currency": order.currency.code,
+        },
+    )
+
+
+def message_refused(
+    merchant: str, *, name: str, order: str | None, errors: list[dict[str, str]], received_at: datetime
+) -> Event:
+    """Tell that something the merchant sent was not accepted, and why. `errors` is [{field, reason}]."""
+    data: dict[str, Any] = {
+        "merchant": merchant,
+        "order": order,
+        "message": name,
+        "errors": errors,
+        "received_at": received_at.isoformat(),
+    }
+    return Event(type=EventType.MESSAGE_REFUSED, merchant=merchant, order_id=None, data=data)

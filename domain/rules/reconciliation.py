@@ -1,0 +1,193 @@
+"""What an inquiry's answer makes of an order. This is where a late payment meets a timeout."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from domain.model.answer import Answer, NoRecord, ProviderStatus, Record, Unintelligible, Unreachable
+from domain.model.case import CaseKind, CaseOpening
+from domain.model.decision import Decision, EntryKind
+from domain.model.due_work import Claimed, Work
+from domain.model.order import CanceledBy, Order, OrderStatus, Reason
+from domain.model.policy import ProviderPolicy
+from domain.model.transaction import ParentState
+from domain.rules import order_lifecycle
+from domain.rules.closing import close, no_record_while_closing
+from domain.rules.deadlines import ENDS_IN, deadline_of
+from domain.rules.draft import Draft
+from domain.rules.lifecycle import IllegalTransition, advance
+from domain.rules.order_lifecycle import CLOSED, FROM_PARENT
+from domain.rules.payment import oddity_of
+from domain.rules.planning import could_not_ask, is_closing, plan
+from domain.rules.reading import attribute_to_attempt, learn_attempts, learn_figures, misfit_of, signal_of, status_of
+from domain.rules.refunds import follow_refunds, learn_refunds
+from domain.rules.transaction_lifecycle import HOLDS_MONEY, TRANSITIONS, Signal
+
+ACTOR: Final = "system:reconcile"
+_ENDINGS: Final = frozenset({Signal.DECLINED, Signal.CANCELED, Signal.VOIDED, Signal.EXPIRED, Signal.INVALID})
+_WITHDRAWN: Final = frozenset({Signal.CANCELED, Signal.VOIDED})
+_GIVEN_BACK: Final = frozenset({ProviderStatus.REFUNDED})
+
+
+def reconcile(order: Order, answer: Answer, *, row: Claimed, now: datetime, policy: ProviderPolicy) -> Decision:
+    """Return what follows from the answer to an inquiry about `order`.
+
+    Only a record and "no record" move anything; everything else is asked again (I4).
+    """
+    draft = Draft.of(order, actor=ACTOR, now=now, row=row)
+    match answer:
+        case Record():
+            misfit = misfit_of(order, answer)
+            if misfit is None:
+                _follow_record(draft, answer, row, policy)
+            else:
+                _ask_again(draft, Unintelligible(why=misfit), row, policy)
+        case NoRecord():
+            _follow_no_record(draft, row, policy)
+        case _:
+            _ask_again(draft, answer, row, policy)
+    return draft.decide()
+
+
+def _ask_again(draft: Draft, answer: Answer, row: Claimed, policy: ProviderPolicy) -> None:
+    retry_after = answer.retry_after if isinstance(answer, Unreachable) else timedelta()
+    could_not_ask(draft, policy, work=row.work, step=row.step, retry_after=retry_after)
+
+
+def _follow_no_record(draft: Draft, row: Claimed, policy: ProviderPolicy) -> None:
+    if is_closing(draft.order, draft):
+        no_record_while_closing(draft, row, policy)
+    else:
+        plan(draft, policy, step=_next_step(draft, row))
+
+
+def _follow_record(draft: Draft, record: Record, row: Claimed, policy: ProviderPolicy) -> None:
+    repeated = record.status == draft.transaction.provider_status
+    status = status_of(draft.order, record, policy)
+    if status is None:
+        if not repeated:
+            draft.note(EntryKind.UNKNOWN_STATUS, status=record.status)
+            draft.learn(provider_status=record.status)
+    else:
+        _learn(draft, record, status, repeated=repeated)
+    if is_closing(draft.order, draft):
+        close(draft, record, row, policy)
+    else:
+        plan(draft, policy, step=_next_step(draft, row))
+
+
+def _next_step(draft: Draft, row: Claimed) -> int:
+    """A poll or a watch goes on where it was; whatever moved the order starts its cadence anew."""
+    phase = Work.WATCH if draft.order.watching else Work.POLL
+    return row.step + 1 if row.work is phase and not draft.moves else 0
+
+
+def _learn(draft: Draft, record: Record, status: ProviderStatus, *, repeated: bool) -> None:
+    order = draft.order
+    signal = signal_of(order, record, status)
+    if signal in _WITHDRAWN:
+        signal = _as_we_meant_it(draft, signal)
+    state = _state_after(order, status, signal)
+    if state is None or signal is None:
+        if not repeated:
+            _keep_aside(draft, record, status, signal)
+        return
+    learn_attempts(draft, record)
+    learn_figures(draft, record, status)
+    if state is not order.transaction.state:
+        draft.learn(state=state)
+        draft.note(EntryKind.TRANSACTION, before=order.transaction.state, after=state, provider_status=record.status)
+        attribute_to_attempt(draft)
+    _move_order(draft, record, signal)
+    learn_refunds(draft, record)
+    follow_refunds(draft)
+
+
+def _state_after(order: Order, status: ProviderStatus, signal: Signal | None) -> ParentState | None:
+    """Return the parent's next state, or None where the answer is stale or contradicts what was final."""
+    if signal is None:
+        return None
+    if status in _GIVEN_BACK and order.status in CLOSED:
+        return None  # paid and given back behind a closed order: no money is left to resolve, but somebody must know
+    try:
+        return advance(TRANSITIONS, order.transaction.state, signal)
+    except IllegalTransition:
+        return None
+
+
+def _as_we_meant_it(draft: Draft, signal: Signal) -> Signal:
+    """A cancel of ours at the end of a payment window shows as `canceled` there, and means EXPIRED here."""
+    order = draft.order
+    if order.transaction.intent is None or order.cancel_request is not None:
+        return signal
+    window_passed = ENDS_IN[deadline_of(order).reason] is OrderStatus.EXPIRED
+    return Signal.EXPIRED if window_passed else signal
+
+
+def _move_order(draft: Draft, record: Record, signal: Signal) -> None:
+    """Let the parent drive the order (3.2)."""
+    order = draft.order
+    state = order.transaction.state
+    if order.status in CLOSED:
+        if state in HOLDS_MONEY:
+            draft.move(order_lifecycle.Signal.PAID_ODDLY, reason=Reason.DELAYED)
+        return
+    if state is ParentState.PAID:
+        if order.status in order_lifecycle.OPEN:
+            _move_paid(draft, record)
+        return
+    if order.status not in order_lifecycle.OPEN:
+        return
+    target = FROM_PARENT[state]
+    if target is None:
+        return
+    reason, canceled_by = _explain(order, state, signal)
+    draft.move(target, reason=reason, canceled_by=canceled_by)
+
+
+def _move_paid(draft: Draft, record: Record) -> None:
+    received = draft.transaction.amount_received or record.amount
+    reason = oddity_of(draft.order, received, record.paid_at or record.updated_at, closed=False)
+    if reason is None:
+        draft.move(order_lifecycle.Signal.PAID)
+    else:
+        draft.move(order_lifecycle.Signal.PAID_ODDLY, reason=reason)
+
+
+def _explain(order: Order, state: ParentState, signal: Signal) -> tuple[str | None, CanceledBy | None]:
+    """Return (reason, canceled_by) of a change that is no payment."""
+    if state is ParentState.FAILED:
+        return Reason.DECLINED, None
+    if state is ParentState.INVALID:
+        return Reason.INVALID, CanceledBy.SYSTEM
+    if state is ParentState.CANCELED:
+        return _explain_cancel(order)
+    if state is ParentState.EXPIRED and signal is Signal.EXPIRED and order.transaction.intent is not None:
+        return deadline_of(order).reason, None
+    return None, None
+
+
+def _explain_cancel(order: Order) -> tuple[str | None, CanceledBy]:
+    if order.cancel_request is not None:
+        return order.cancel_request.reason, order.cancel_request.by
+    if order.transaction.intent is not None:
+        return deadline_of(order).reason, CanceledBy.SYSTEM
+    return Reason.PROVIDER_CANCELED, CanceledBy.USER
+
+
+def _keep_aside(draft: Draft, record: Record, status: ProviderStatus, signal: Signal | None) -> None:
+    """Record an answer that the table does not allow; one that contradicts what was final is a person's."""
+    order = draft.order
+    draft.learn(provider_status=record.status)
+    contradicts = signal in _ENDINGS or (order.status in CLOSED and status in _GIVEN_BACK)
+    if not contradicts or order.status in order_lifecycle.OPEN:
+        draft.note(EntryKind.STALE, status=record.status)
+        return
+    draft.note(EntryKind.CONTRADICTION, status=record.status)
+    draft.openings.append(
+        CaseOpening(
+            kind=CaseKind.CONTRADICTION,
+            known=f"the order is {order.status}",
+            provider_says=record.status,
+            amount_at_risk=order.transaction.amount_received or order.amount,
+        )
+    )

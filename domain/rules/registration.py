@@ -1,0 +1,88 @@
+"""What makes a new order: its terms are resolved once, at registration, and stay with it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from domain.model.command import RegisterOrder
+from domain.model.decision import Move
+from domain.model.due_work import Due, Work
+from domain.model.merchant import Merchant
+from domain.model.money import Currency, InvalidAmount, UnknownCurrency, currency_of
+from domain.model.order import Order, OrderStatus, PaymentKind, Timeouts
+from domain.model.policy import ProviderPolicy
+from domain.model.transaction import Transaction
+from domain.rules.cadence import delay_at
+from domain.rules.commands import CommandRefused
+from domain.rules.deadlines import deadline_of
+from domain.rules.planning import polling_of
+
+
+def new_order(
+    command: RegisterOrder,
+    *,
+    id: int,  # noqa: A002 - the field's own name
+    merchant: Merchant,
+    policy: ProviderPolicy | None,
+    currencies: Mapping[str, Currency],
+    now: datetime,
+) -> Order:
+    """Return the order that the command registers.
+
+    Raises:
+        CommandRefused: provider or currency are unknown here, or the amount is none of this currency.
+    """
+    if policy is None:
+        raise CommandRefused("provider", f"no provider is called {command.provider!r}")
+    if policy.merchants is not None and command.merchant not in policy.merchants:
+        raise CommandRefused("provider", f"{command.merchant!r} may not name payments of {command.provider!r}")
+    try:
+        currency = currency_of(command.currency, currencies)
+        amount = currency.amount(command.amount)
+    except UnknownCurrency as error:
+        raise CommandRefused("currency", str(error)) from None
+    except InvalidAmount as error:
+        raise CommandRefused("amount", str(error)) from None
+    if not amount:
+        raise CommandRefused("amount", "an amount is greater than zero")
+    return Order(
+        id=id,
+        merchant=command.merchant,
+        reference=command.order,
+        amount=amount,
+        currency=currency,
+        kind=command.kind,
+        network=command.network,
+        customer=command.customer,
+        created_at=command.created_at or now,
+        attempts_allowed=command.attempts_allowed,
+        timeouts=resolve_timeouts(command, merchant, policy),
+        tolerance=merchant.tolerance,
+        transaction=Transaction(provider=command.provider, reference=command.reference),
+        changed_at=now,
+    )
+
+
+def resolve_timeouts(command: RegisterOrder, merchant: Merchant, policy: ProviderPolicy) -> Timeouts:
+    """The order's own, else its merchant's, else its provider's, else none (3.3)."""
+    cancellation = (command.cancellation_timeout, merchant.cancellation_timeout, policy.cancellation_timeout)
+    checkout = (command.checkout_timeout, merchant.checkout_timeout, policy.checkout_timeout)
+    return Timeouts(
+        cancellation=next((timeout for timeout in cancellation if timeout is not None), None),
+        checkout=next((timeout for timeout in checkout if timeout is not None), None),
+        window=policy.window_crypto if command.kind is PaymentKind.CRYPTO else policy.window_fiat,
+    )
+
+
+def first_move() -> Move:
+    """Registration is the first of an order's status changes."""
+    return Move(sequence=1, previous=None, status=OrderStatus.NEW)
+
+
+def first_due(order: Order, policy: ProviderPolicy, now: datetime) -> Due:
+    """The first poll, or the deadline where that comes first."""
+    delay = delay_at(polling_of(order, policy), 0, seed=order.id)
+    at = now if delay is None else now + delay
+    deadline = deadline_of(order)
+    if deadline.at <= at:
+        return Due(work=Work.CLOSE, at=max(deadline.at, now))
+    return Due(work=Work.POLL, at=at)
