@@ -1,0 +1,7 @@
+"""Producers' messages: what they may hold, and the commands that they become."""
+
+from adapters.messages.models import BY_NAME, command_of
+from adapters.messages.parsing import MANY, NAMES, Parsed, parse
+from adapters.messages.refusing import unreadable
+
+__all__ = ["BY_NAME", "MANY", "NAMES", "Parsed", "command_of", "parse", "unreadable"]
