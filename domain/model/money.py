@@ -1,9 +1,10 @@
 """Currencies and exact amounts."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
+from functools import reduce
 from typing import Final
 
 from domain.model.errors import DomainError
@@ -11,6 +12,8 @@ from domain.model.errors import DomainError
 # What every face accepts: digits and at most one point; no sign, no exponent, no NaN, no white space.
 AMOUNT: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,18})?")
 ZERO: Final = Decimal(0)
+# Python's own context keeps 28 digits and rounds in silence; an amount has up to 38, and none is ever rounded.
+_EXACT: Final = Context(prec=76, traps=[Inexact])
 
 
 class UnknownCurrency(DomainError):
@@ -45,6 +48,22 @@ class Currency:
     def render(self, amount: Decimal) -> str:
         """Write an amount with all the decimals of the currency, as every face shows it."""
         return f"{amount:.{self.digits}f}"
+
+
+def total_of(amounts: Iterable[Decimal]) -> Decimal:
+    """Add amounts of one currency exactly."""
+    return reduce(_EXACT.add, amounts, ZERO)
+
+
+def difference(amount: Decimal, other: Decimal) -> Decimal:
+    """Return `amount - other` exactly."""
+    return _EXACT.subtract(amount, other)
+
+
+def decimals_of(amount: Decimal) -> int:
+    """Count the decimals that an amount really uses: 12.3000 uses one."""
+    exponent = amount.normalize(_EXACT).as_tuple().exponent
+    return -exponent if isinstance(exponent, int) and exponent < 0 else 0
 
 
 def currency_of(code: str, known: Mapping[str, Currency]) -> Currency:

@@ -14,7 +14,9 @@ from domain.rules import order_lifecycle
 from domain.rules.cadence import delay_at
 from domain.rules.deadlines import ENDS_IN, deadline_of
 from domain.rules.draft import Draft
-from domain.rules.planning import give_up, plan
+from domain.rules.lifecycle import advance
+from domain.rules.planning import give_up, patience, plan
+from domain.rules.transaction_lifecycle import TRANSITIONS, Signal
 
 ACTOR = "system:close"
 NO_RECORD = "no_record"
@@ -26,39 +28,54 @@ CONFIRMS = {
 }
 WORK_OF = {Effect.CANCEL: Work.CANCEL, Effect.VOID: Work.VOID}
 EFFECT_OF = {work: effect for effect, work in WORK_OF.items()}
+# What a provider may call a payment that is over and that it therefore will not cancel.
+OVER = frozenset({ProviderStatus.DECLINED})
 
 
 def key_of(order: Order, effect: Effect, number: int) -> str:
-    """Name one intended effect, the same on every retry (I3)."""
-    return f"trueup:{effect}:{order.transaction.reference}:{number}"
+    """Name one intended effect, the same on every retry (I3); a reference is one payment's only with its provider."""
+    transaction = order.transaction
+    return f"trueup:{effect}:{transaction.provider}:{transaction.reference}:{number}"
 
 
-def close(draft: Draft, record: Record, row: Claimed, policy: ProviderPolicy) -> None:
+def close(draft: Draft, record: Record, row: Claimed, policy: ProviderPolicy, *, understood: bool) -> None:
     """Decide the next step of an order that is to be closed and whose provider just answered with a record.
 
-    A new intent needs a status other than the one that refused the last (I3); one in doubt is sent again as it was.
+    A new intent for the same effect needs a status other than the one that refused the last (I3); one in doubt
+    is sent again as it was. Nothing is done to a payment whose status we cannot read: it may be final.
     """
     order = draft.order
     intent = order.transaction.intent
     effect = Effect.VOID if order.transaction.state is ParentState.AUTHORIZED else Effect.CANCEL
-    if intent is None or (intent.refused_in is not None and intent.refused_in != record.status):
+    if not understood:
+        _ask_later(draft, row, policy)
+    elif intent is None or intent.effect is not effect:
         _intend(draft, effect, number=1 if intent is None else intent.number + 1, row=row)
-    elif intent.open and intent.effect is effect:
-        draft.due = Due(work=WORK_OF[effect], at=draft.now, step=_tries(row))
     elif intent.open:
+        draft.due = Due(work=WORK_OF[effect], at=draft.now, step=_tries(row))
+    elif intent.refused_in is not None and intent.refused_in != record.status:
         _intend(draft, effect, number=intent.number + 1, row=row)
+    elif intent.refused_in in OVER:
+        _close_as_asked(draft)
+        plan(draft, policy, step=0)
     else:  # refused in this very state, or confirmed and not yet to be seen
         _ask_later(draft, row, policy)
 
 
 def no_record_while_closing(draft: Draft, row: Claimed, policy: ProviderPolicy) -> None:
-    """Count "no record"; several in a row over some time are nothing to cancel. The watch sees what appears later."""
+    """Count "no record"; several in a row over some time are nothing to cancel. The watch sees what appears later.
+
+    A payment that the provider has authorized is not undone by its forgetting it.
+    """
     transaction = draft.transaction
+    if transaction.state is ParentState.AUTHORIZED:
+        _ask_later(draft, row, policy)
+        return
     since = transaction.no_record_since or draft.now
     draft.learn(no_records=transaction.no_records + 1, no_record_since=since)
     rule = policy.no_record
     if draft.transaction.no_records >= rule.answers and draft.now - since >= rule.over:
-        _close_unrecorded(draft)
+        _close_as_asked(draft)
         plan(draft, policy, step=0)
     else:
         draft.due = Due(work=Work.CLOSE, at=draft.now + spacing_of(policy), step=_tries(row))
@@ -76,17 +93,24 @@ def settle_effect(order: Order, answer: Answer, *, row: Claimed, now: datetime, 
             draft.record_intent(replace(intent, confirmed=True))
             draft.note(EntryKind.EFFECT_CONFIRMED, key=intent.key)
         case Refused() if answer.payment_status is not None:
-            _note_refusal(draft, intent, answer.payment_status)
+            _note_refusal(draft, intent, answer.payment_status, row, policy)
         case NoRecord():
-            _note_refusal(draft, intent, NO_RECORD)
+            _note_refusal(draft, intent, NO_RECORD, row, policy)
         case _:
             _leave_in_doubt(draft, intent, answer, row, policy)
     return draft.decide()
 
 
-def _note_refusal(draft: Draft, intent: Intent, status: str) -> None:
+def _note_refusal(draft: Draft, intent: Intent, status: str, row: Claimed, policy: ProviderPolicy) -> None:
+    """Keep which status refused.
+
+    The first refusal is asked about at once; after more of them we take our time,
+    or a provider that refuses in one word and reports in another would be called without a pause.
+    """
     draft.record_intent(replace(intent, refused_in=status))
     draft.note(EntryKind.EFFECT_REFUSED, key=intent.key, status=status)
+    if intent.number > 1:
+        _ask_later(draft, row, policy)
 
 
 def _leave_in_doubt(draft: Draft, intent: Intent, answer: Answer, row: Claimed, policy: ProviderPolicy) -> None:
@@ -95,7 +119,7 @@ def _leave_in_doubt(draft: Draft, intent: Intent, answer: Answer, row: Claimed, 
         draft.note(EntryKind.EFFECT_IN_DOUBT, key=intent.key)
     _ask_later(draft, row, policy)
     if isinstance(answer, Unreachable) and answer.retry_after is not None and draft.due is not None:
-        draft.due = replace(draft.due, at=max(draft.due.at, draft.now + answer.retry_after))
+        draft.due = replace(draft.due, at=max(draft.due.at, draft.now + patience(answer.retry_after)))
 
 
 def _intend(draft: Draft, effect: Effect, *, number: int, row: Claimed) -> None:
@@ -119,20 +143,28 @@ def _tries(row: Claimed) -> int:
     return row.step if row.work in (Work.CLOSE, Work.CANCEL, Work.VOID) else 0
 
 
-def _close_unrecorded(draft: Draft) -> None:
+def _close_as_asked(draft: Draft) -> None:
+    """Close the order for the reason it is being closed for: nothing is left at the provider that could be canceled."""
     order = draft.order
     request = order.cancel_request
-    if request is not None:
-        draft.learn(state=ParentState.CANCELED)
-        draft.move(order_lifecycle.Signal.CANCELED, reason=request.reason, canceled_by=request.by)
-        return
     reason = deadline_of(order).reason
-    if ENDS_IN[reason] is OrderStatus.EXPIRED:
-        draft.learn(state=ParentState.EXPIRED)
+    if request is not None:
+        _end(draft, Signal.CANCELED)
+        draft.move(order_lifecycle.Signal.CANCELED, reason=request.reason, canceled_by=request.by)
+    elif ENDS_IN[reason] is OrderStatus.EXPIRED:
+        _end(draft, Signal.EXPIRED)
         draft.move(order_lifecycle.Signal.EXPIRED, reason=reason)
     else:
-        draft.learn(state=ParentState.CANCELED)
+        _end(draft, Signal.CANCELED)
         draft.move(order_lifecycle.Signal.CANCELED, reason=reason, canceled_by=CanceledBy.SYSTEM)
+
+
+def _end(draft: Draft, signal: Signal) -> None:
+    """Move the parent by its table: our own closing is a signal like the provider's."""
+    before = draft.transaction.state
+    after = advance(TRANSITIONS, before, signal)
+    draft.learn(state=after)
+    draft.note(EntryKind.TRANSACTION, before=before, after=after, provider_status=draft.transaction.provider_status)
 
 
 def spacing_of(policy: ProviderPolicy) -> timedelta:

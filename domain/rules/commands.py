@@ -18,14 +18,14 @@ from domain.model.command import (
 from domain.model.decision import CommandState, EntryKind
 from domain.model.due_work import Due, Work
 from domain.model.errors import DomainError
-from domain.model.money import ZERO, InvalidAmount
+from domain.model.money import InvalidAmount, total_of
 from domain.model.order import CancelRequest, Order, OrderStatus
 from domain.model.policy import ProviderPolicy
 from domain.model.transaction import Operation, OperationKind, OperationState, ParentState
 from domain.rules import order_lifecycle, refunds
 from domain.rules.deadlines import live_deadline
 from domain.rules.draft import Draft
-from domain.rules.order_lifecycle import OPEN
+from domain.rules.order_lifecycle import CLOSED, OPEN
 from domain.rules.planning import POLLED
 from domain.rules.reading import put_attempt
 from domain.rules.transaction_lifecycle import ATTEMPTS, OPERATIONS
@@ -104,7 +104,7 @@ def _record_attempt(draft: Draft, command: RecordAttempt, _policy: ProviderPolic
         draft.keep_due = True
         return CommandState.APPLIED
     draft.note(EntryKind.ATTEMPT, id=command.id, state=command.state, reason=command.reason)
-    if order.status in POLLED:
+    if order.status in POLLED or order.status in CLOSED:
         bring_forward(draft)
     else:
         draft.keep_due = True
@@ -117,6 +117,8 @@ def _record_operation(draft: Draft, command: RecordOperation, _policy: ProviderP
         amount = order.currency.amount(command.amount)
     except InvalidAmount as error:
         raise CommandRefused("operation.amount", str(error)) from None
+    if not amount:
+        raise CommandRefused("operation.amount", "an amount is greater than zero")
     old = next((known for known in order.transaction.operations if known.id == command.id), None)
     if old is not None:
         if old.kind is not command.kind or old.amount != amount:
@@ -129,7 +131,8 @@ def _record_operation(draft: Draft, command: RecordOperation, _policy: ProviderP
     operation = Operation(
         id=command.id, kind=command.kind, state=command.state, amount=amount, at=command.at or draft.now
     )
-    if operation.state is not OperationState.REJECTED:
+    counted = old is not None and operation.kind is not OperationKind.VOID  # the sums hold it since it was queued
+    if operation.state is not OperationState.REJECTED and not counted:
         GUARDS[operation.kind](order, operation)
     refunds.put(draft, operation)
     draft.note(EntryKind.OPERATION, id=command.id, kind=command.kind, state=command.state, amount=str(amount))
@@ -170,16 +173,24 @@ COMMANDS: Final[Mapping[type, Callable[[Draft, Any, ProviderPolicy, int], Comman
 })  # fmt: skip
 
 
-def _sum(order: Order, kind: OperationKind, *, without: str) -> Decimal:
-    others = tuple(known for known in order.transaction.operations if known.id != without)
-    return refunds.total(others, kind, OperationState.QUEUED, OperationState.DONE)
+_LIVE: Final = (OperationState.QUEUED, OperationState.DONE)
+
+
+def _sum(order: Order, kind: OperationKind, *states: OperationState) -> Decimal:
+    return refunds.total(order.transaction.operations, kind, *states)
+
+
+def _exceeds(amount: Decimal, more: Decimal, limit: Decimal) -> bool:
+    return total_of((amount, more)) > limit
 
 
 def _guard_capture(order: Order, operation: Operation) -> None:
     if order.transaction.state is not ParentState.AUTHORIZED:
         raise CommandRefused("operation.kind", f"a capture needs an authorization; it is {order.transaction.state}")
-    captured = _sum(order, OperationKind.CAPTURE, without=operation.id)
-    if captured + operation.amount > order.amount:
+    if _sum(order, OperationKind.VOID, *_LIVE):
+        raise CommandRefused("operation.kind", "the authorization is being voided")
+    captured = _sum(order, OperationKind.CAPTURE, *_LIVE)
+    if _exceeds(captured, operation.amount, order.amount):
         raise CommandRefused("operation.amount", f"{captured} of {order.amount} is captured already")
 
 
@@ -187,18 +198,18 @@ def _guard_refund(order: Order, operation: Operation) -> None:
     transaction = order.transaction
     if transaction.state not in (ParentState.AUTHORIZED, ParentState.PAID):
         raise CommandRefused("operation.kind", f"a refund needs money that was taken; it is {transaction.state}")
-    taken = _sum(order, OperationKind.CAPTURE, without=operation.id)
+    taken = _sum(order, OperationKind.CAPTURE, OperationState.DONE)
     if transaction.state is ParentState.PAID:
-        taken = transaction.amount_received or order.amount
-    given = max(_sum(order, OperationKind.REFUND, without=operation.id), transaction.amount_refunded)
-    if given + operation.amount > taken:
+        taken = refunds.received_of(order)
+    given = max(_sum(order, OperationKind.REFUND, *_LIVE), transaction.amount_refunded)
+    if _exceeds(given, operation.amount, taken):
         raise CommandRefused("operation.amount", f"{given} of {taken} is refunded or queued already")
 
 
-def _guard_void(order: Order, operation: Operation) -> None:
+def _guard_void(order: Order, _operation: Operation) -> None:
     if order.transaction.state is not ParentState.AUTHORIZED:
         raise CommandRefused("operation.kind", f"a void needs an authorization; it is {order.transaction.state}")
-    if _sum(order, OperationKind.CAPTURE, without=operation.id) > ZERO:
+    if _sum(order, OperationKind.CAPTURE, *_LIVE):
         raise CommandRefused("operation.kind", "something was captured already: refund it")
 
 

@@ -8,6 +8,7 @@ from domain.model.case import CaseKind, CaseOpening
 from domain.model.decision import CommandOutcome, CommandState, Decision, Entry, EntryKind, Move
 from domain.model.due_work import Claimed, Due
 from domain.model.event import Event
+from domain.model.money import difference
 from domain.model.order import CanceledBy, Order, OrderStatus, Reason
 from domain.model.transaction import Attempt, Intent, Operation, Transaction
 from domain.rules import order_lifecycle
@@ -150,5 +151,5 @@ def _unresolved(order: Order) -> CaseOpening:
         kind=CaseKind.LATE_PAYMENT if late else CaseKind.AMOUNT_MISMATCH,
         known=f"{got} for an order of {money(order.amount)} {order.currency.code}: {order.reason}",
         provider_says=order.transaction.provider_status,
-        amount_at_risk=at_risk if late else abs(at_risk - order.amount),
+        amount_at_risk=at_risk if late else abs(difference(at_risk, order.amount)),
     )

@@ -9,10 +9,12 @@ from domain.model.decision import Survey
 from domain.model.due_work import Claimed, Lane, LaneLimits, Work
 
 # What is dear first: money that must be undone, then what a customer could still pay, then the rest.
-PRIORITY: Final = (Work.VOID, Work.CANCEL, Work.CLOSE, Work.POLL, Work.WATCH)
-# One call in five is kept for these, so that a flood of deadlines never starves them altogether.
-NEVER_STARVED: Final = frozenset({Work.POLL, Work.WATCH})
-KEPT_SHARE: Final = 0.2
+# Deliveries and waiting commands have lanes of their own and meet none of the others.
+PRIORITY: Final = (Work.VOID, Work.CANCEL, Work.CLOSE, Work.DELIVER, Work.COMMAND, Work.POLL, Work.WATCH)
+# One call in five is kept from all that goes before these, so that no flood starves them altogether.
+NEVER_STARVED: Final = (Work.POLL, Work.WATCH)
+KEPT_ONE_IN: Final = 5
+EFFECTS: Final = frozenset({Work.VOID, Work.CANCEL})
 # Several payments can be asked about in one call; an effect is always a call of its own.
 INQUIRIES: Final = frozenset({Work.CLOSE, Work.POLL, Work.WATCH})
 
@@ -24,7 +26,7 @@ def refill(lane: Lane, limits: LaneLimits, now: datetime) -> Lane:
     if lane.refilled_at is None:
         return replace(lane, tokens=most, refilled_at=now)
     seconds = max((now - lane.refilled_at).total_seconds(), 0.0)
-    return replace(lane, tokens=min(most, lane.tokens + seconds * rate), refilled_at=now)
+    return replace(lane, tokens=min(most, lane.tokens + seconds * rate), refilled_at=max(now, lane.refilled_at))
 
 
 def is_ready(lane: Lane, now: datetime) -> bool:
@@ -47,36 +49,46 @@ def spend(
     calls = min(int(lane.tokens), room, 1 if is_probing(lane, limits) else room)
     if calls < 1:
         return lane, []
-    kept = _kept_for_the_last(calls, limits, candidates)
+    turn = _turn(lane)
+    kept = _kept(calls, limits, candidates, NEVER_STARVED, turn)
     chosen: list[Claimed] = []
-    spent = 0
+    left = calls
     for work in PRIORITY:
-        rows = candidates.get(work, ())
+        if work in NEVER_STARVED:
+            behind = NEVER_STARVED[NEVER_STARVED.index(work) + 1 :]
+            kept = _kept(left, limits, candidates, behind, turn // KEPT_ONE_IN)
+        if lane.no_effects and work in EFFECTS:
+            continue
         size = limits.bulk if work in INQUIRIES else 1
-        left = calls - spent - (0 if work in NEVER_STARVED else kept)
-        take = rows[: max(left, 0) * size]
+        take = candidates.get(work, ())[: max(left - kept, 0) * size]
         chosen.extend(take)
-        spent += -(-len(take) // size)
-    return replace(lane, tokens=lane.tokens - spent), chosen
+        left -= -(-len(take) // size)
+    return replace(lane, tokens=lane.tokens - (calls - left)), chosen
 
 
 def after(lane: Lane, limits: LaneLimits, survey: Survey, now: datetime) -> Lane:
     """Return the lane after a wave: the breaker counts failures in a row, and a pause only ever grows."""
-    failures = survey.failed if survey.intelligible else lane.failures + survey.failed
-    if survey.intelligible and survey.failed < limits.breaker_failures:
-        failures = 0
-    pause = lane.paused_until
+    failures = 0 if survey.intelligible else lane.failures + survey.failed
+    pauses = [] if lane.paused_until is None else [lane.paused_until]
     if survey.pause_until is not None:
-        pause = min(survey.pause_until, now + limits.longest_pause)
-    if failures >= limits.breaker_failures and not survey.intelligible:
-        opened = now + limits.breaker_open
-        pause = opened if pause is None else max(pause, opened)
-    return replace(lane, failures=failures, paused_until=pause)
+        pauses.append(min(survey.pause_until, now + limits.longest_pause))
+    if survey.failed and failures >= limits.breaker_failures:
+        pauses.append(now + limits.breaker_open)
+    return replace(lane, failures=failures, paused_until=max(pauses, default=None))
 
 
-def _kept_for_the_last(calls: int, limits: LaneLimits, candidates: Mapping[Work, Sequence[Claimed]]) -> int:
-    """Calls that the first three leave to the last two, if those have anything to ask."""
-    waiting = sum(len(candidates.get(work, ())) for work in NEVER_STARVED)
-    if not waiting or calls < 2:  # noqa: PLR2004 - of one call nothing can be kept
-        return 0
-    return min(-(-waiting // limits.bulk), max(int(calls * KEPT_SHARE), 1))
+def _kept(
+    calls: int, limits: LaneLimits, candidates: Mapping[Work, Sequence[Claimed]], works: Sequence[Work], turn: int
+) -> int:
+    """Calls that are kept for these works, if they have anything to ask; of a single call, one turn in five."""
+    waiting = sum(-(-len(candidates.get(work, ())) // limits.bulk) for work in works)
+    share = max(calls // KEPT_ONE_IN, 1) if calls > 1 else int(turn % KEPT_ONE_IN == 0)
+    return min(waiting, share)
+
+
+def _turn(lane: Lane) -> int:
+    """A number that goes round with time, seconds as well as milliseconds, and is the same for the same claim."""
+    if lane.refilled_at is None:
+        return 1
+    seconds = int(lane.refilled_at.timestamp())
+    return seconds + lane.refilled_at.microsecond // 1000

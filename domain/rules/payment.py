@@ -3,6 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
+from domain.model.money import difference
 from domain.model.order import Order, Reason
 from domain.rules.deadlines import paid_in_time
 
@@ -15,9 +16,9 @@ def oddity_of(order: Order, received: Decimal, paid_at: datetime, *, closed: boo
     """
     if closed:
         return Reason.DELAYED
-    difference = received - order.amount
-    if difference > order.tolerance:
+    excess = difference(received, order.amount)
+    if excess > order.tolerance:
         return Reason.OVERPAID
-    if -difference > order.tolerance:
+    if -excess > order.tolerance:
         return Reason.UNDERPAID
     return None if paid_in_time(order, paid_at) else Reason.DELAYED

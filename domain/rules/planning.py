@@ -14,6 +14,8 @@ from domain.rules.draft import Draft
 from domain.rules.order_lifecycle import OPEN
 
 POLLED: Final = OPEN | {OrderStatus.REFUND_PENDING}
+# A provider may ask for patience, but not for more than this.
+LONGEST_RETRY_AFTER: Final = timedelta(minutes=15)
 
 
 def is_closing(order: Order, draft: Draft) -> bool:
@@ -74,17 +76,24 @@ def give_up(draft: Draft, kind: CaseKind, known: str) -> None:
     )
 
 
+def patience(retry_after: timedelta | None) -> timedelta:
+    """How long a provider that named a time is left alone."""
+    return min(retry_after or timedelta(), LONGEST_RETRY_AFTER)
+
+
 def could_not_ask(
     draft: Draft, policy: ProviderPolicy, *, work: Work, step: int, retry_after: timedelta | None
 ) -> None:
     """Plan to ask again without counting the failed call; nothing else follows from it (I4)."""
     order = draft.order
     delay = delay_at(polling_of(order, policy), step, seed=order.id) or policy.could_not_ask
-    wait = max(min(delay, policy.could_not_ask), retry_after or timedelta())
+    wait = max(min(delay, policy.could_not_ask), patience(retry_after))
     at = draft.now + wait
     deadline = live_deadline(order) if order.status in OPEN else None
     if deadline is not None and draft.now < deadline.at < at:
         draft.due = Due(work=Work.CLOSE, at=deadline.at)
+    elif work is Work.POLL and is_closing(order, draft):
+        draft.due = Due(work=Work.CLOSE, at=at)
     else:
         draft.due = Due(work=work, at=at, step=step)
     if _asked_in_vain_for_too_long(draft, policy):

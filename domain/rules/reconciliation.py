@@ -7,6 +7,7 @@ from domain.model.answer import Answer, NoRecord, ProviderStatus, Record, Uninte
 from domain.model.case import CaseKind, CaseOpening
 from domain.model.decision import Decision, EntryKind
 from domain.model.due_work import Claimed, Work
+from domain.model.money import difference
 from domain.model.order import CanceledBy, Order, OrderStatus, Reason
 from domain.model.policy import ProviderPolicy
 from domain.model.transaction import ParentState
@@ -18,14 +19,25 @@ from domain.rules.lifecycle import IllegalTransition, advance
 from domain.rules.order_lifecycle import CLOSED, FROM_PARENT
 from domain.rules.payment import oddity_of
 from domain.rules.planning import could_not_ask, is_closing, plan
-from domain.rules.reading import attribute_to_attempt, learn_attempts, learn_figures, misfit_of, signal_of, status_of
-from domain.rules.refunds import follow_refunds, learn_refunds
+from domain.rules.reading import (
+    attribute_to_attempt,
+    ending_of,
+    learn_attempts,
+    learn_figures,
+    misfit_of,
+    signal_of,
+    status_of,
+)
+from domain.rules.refunds import follow_refunds, learn_refunds, received_of
 from domain.rules.transaction_lifecycle import HOLDS_MONEY, TRANSITIONS, Signal
 
 ACTOR: Final = "system:reconcile"
 _ENDINGS: Final = frozenset({Signal.DECLINED, Signal.CANCELED, Signal.VOIDED, Signal.EXPIRED, Signal.INVALID})
 _WITHDRAWN: Final = frozenset({Signal.CANCELED, Signal.VOIDED})
-_GIVEN_BACK: Final = frozenset({ProviderStatus.REFUNDED})
+# More money on these is nobody's business but a person's: they were settled by what had come before.
+_SETTLED: Final = frozenset({
+    OrderStatus.PAID, OrderStatus.REFUND_PENDING, OrderStatus.REFUNDED, OrderStatus.RESOLVED,
+})  # fmt: skip
 
 
 def reconcile(order: Order, answer: Answer, *, row: Claimed, now: datetime, policy: ProviderPolicy) -> Decision:
@@ -62,6 +74,8 @@ def _follow_no_record(draft: Draft, row: Claimed, policy: ProviderPolicy) -> Non
 
 def _follow_record(draft: Draft, record: Record, row: Claimed, policy: ProviderPolicy) -> None:
     repeated = record.status == draft.transaction.provider_status
+    if draft.transaction.no_records:
+        draft.learn(no_records=0, no_record_since=None)
     status = status_of(draft.order, record, policy)
     if status is None:
         if not repeated:
@@ -70,7 +84,7 @@ def _follow_record(draft: Draft, record: Record, row: Claimed, policy: ProviderP
     else:
         _learn(draft, record, status, repeated=repeated)
     if is_closing(draft.order, draft):
-        close(draft, record, row, policy)
+        close(draft, record, row, policy, understood=status is not None)
     else:
         plan(draft, policy, step=_next_step(draft, row))
 
@@ -86,27 +100,31 @@ def _learn(draft: Draft, record: Record, status: ProviderStatus, *, repeated: bo
     signal = signal_of(order, record, status)
     if signal in _WITHDRAWN:
         signal = _as_we_meant_it(draft, signal)
-    state = _state_after(order, status, signal)
+    state = _state_after(order, record, status, signal)
     if state is None or signal is None:
+        if signal is None:
+            learn_attempts(draft, record)  # the record knows of a later attempt than the one that its word is about
         if not repeated:
             _keep_aside(draft, record, status, signal)
         return
     learn_attempts(draft, record)
     learn_figures(draft, record, status)
+    _note_more_money(draft, before=order)
     if state is not order.transaction.state:
         draft.learn(state=state)
         draft.note(EntryKind.TRANSACTION, before=order.transaction.state, after=state, provider_status=record.status)
-        attribute_to_attempt(draft)
     _move_order(draft, record, signal)
+    if state is not order.transaction.state:
+        attribute_to_attempt(draft, record, ending_of(draft.order))
     learn_refunds(draft, record)
     follow_refunds(draft)
 
 
-def _state_after(order: Order, status: ProviderStatus, signal: Signal | None) -> ParentState | None:
+def _state_after(order: Order, record: Record, status: ProviderStatus, signal: Signal | None) -> ParentState | None:
     """Return the parent's next state, or None where the answer is stale or contradicts what was final."""
     if signal is None:
         return None
-    if status in _GIVEN_BACK and order.status in CLOSED:
+    if order.status in CLOSED and _is_given_back(record, status):
         return None  # paid and given back behind a closed order: no money is left to resolve, but somebody must know
     try:
         return advance(TRANSITIONS, order.transaction.state, signal)
@@ -117,7 +135,7 @@ def _state_after(order: Order, status: ProviderStatus, signal: Signal | None) ->
 def _as_we_meant_it(draft: Draft, signal: Signal) -> Signal:
     """A cancel of ours at the end of a payment window shows as `canceled` there, and means EXPIRED here."""
     order = draft.order
-    if order.transaction.intent is None or order.cancel_request is not None:
+    if not _was_ours(order) or order.cancel_request is not None:
         return signal
     window_passed = ENDS_IN[deadline_of(order).reason] is OrderStatus.EXPIRED
     return Signal.EXPIRED if window_passed else signal
@@ -144,9 +162,25 @@ def _move_order(draft: Draft, record: Record, signal: Signal) -> None:
     draft.move(target, reason=reason, canceled_by=canceled_by)
 
 
+def _note_more_money(draft: Draft, *, before: Order) -> None:
+    """A payment that grows after it settled its order moves nothing, and must not go unnoticed."""
+    received = draft.transaction.amount_received
+    known = before.transaction.amount_received
+    if before.status not in _SETTLED or received is None or known is None or received <= known:
+        return
+    if difference(received, before.amount) > before.tolerance:
+        draft.openings.append(
+            CaseOpening(
+                kind=CaseKind.AMOUNT_MISMATCH,
+                known=f"the order is {before.status}, and more was received since",
+                provider_says=draft.transaction.provider_status,
+                amount_at_risk=difference(received, known),
+            )
+        )
+
+
 def _move_paid(draft: Draft, record: Record) -> None:
-    received = draft.transaction.amount_received or record.amount
-    reason = oddity_of(draft.order, received, record.paid_at or record.updated_at, closed=False)
+    reason = oddity_of(draft.order, received_of(draft.order), record.paid_at or record.updated_at, closed=False)
     if reason is None:
         draft.move(order_lifecycle.Signal.PAID)
     else:
@@ -161,7 +195,7 @@ def _explain(order: Order, state: ParentState, signal: Signal) -> tuple[str | No
         return Reason.INVALID, CanceledBy.SYSTEM
     if state is ParentState.CANCELED:
         return _explain_cancel(order)
-    if state is ParentState.EXPIRED and signal is Signal.EXPIRED and order.transaction.intent is not None:
+    if state is ParentState.EXPIRED and signal is Signal.EXPIRED and _was_ours(order):
         return deadline_of(order).reason, None
     return None, None
 
@@ -169,16 +203,27 @@ def _explain(order: Order, state: ParentState, signal: Signal) -> tuple[str | No
 def _explain_cancel(order: Order) -> tuple[str | None, CanceledBy]:
     if order.cancel_request is not None:
         return order.cancel_request.reason, order.cancel_request.by
-    if order.transaction.intent is not None:
+    if _was_ours(order):
         return deadline_of(order).reason, CanceledBy.SYSTEM
     return Reason.PROVIDER_CANCELED, CanceledBy.USER
+
+
+def _was_ours(order: Order) -> bool:
+    """Whether an end at the provider can be our own doing: what was refused and never in doubt was not done."""
+    intent = order.transaction.intent
+    return intent is not None and (intent.refused_in is None or intent.asked)
+
+
+def _is_given_back(record: Record, status: ProviderStatus) -> bool:
+    whole = record.amount_refunded is None or record.amount_refunded == record.amount_received
+    return status is ProviderStatus.REFUNDED and whole
 
 
 def _keep_aside(draft: Draft, record: Record, status: ProviderStatus, signal: Signal | None) -> None:
     """Record an answer that the table does not allow; one that contradicts what was final is a person's."""
     order = draft.order
     draft.learn(provider_status=record.status)
-    contradicts = signal in _ENDINGS or (order.status in CLOSED and status in _GIVEN_BACK)
+    contradicts = signal in _ENDINGS or (order.status in CLOSED and _is_given_back(record, status))
     if not contradicts or order.status in order_lifecycle.OPEN:
         draft.note(EntryKind.STALE, status=record.status)
         return

@@ -50,10 +50,12 @@ TRANSITIONS: Final[Mapping[S, Mapping[Signal, S]]] = MappingProxyType({
         Signal.AUTHORIZED: S.AUTHORIZED, Signal.CAPTURED: S.AUTHORIZED, Signal.PAID: S.PAID, Signal.VOIDED: S.CANCELED,
         # A hold that lapses or is released at the provider leaves nothing to collect.
         Signal.CANCELED: S.CANCELED, Signal.EXPIRED: S.EXPIRED, Signal.INVALID: S.INVALID, Signal.DECLINED: S.FAILED,
+        Signal.ATTEMPTED: S.ATTEMPTED,
     },
     S.COD: {
         Signal.COD: S.COD, Signal.PAID: S.PAID, Signal.CANCELED: S.CANCELED, Signal.VOIDED: S.CANCELED,
         Signal.EXPIRED: S.EXPIRED, Signal.INVALID: S.INVALID, Signal.DECLINED: S.FAILED,
+        Signal.ATTEMPTED: S.ATTEMPTED,
     },
     S.PAID: {Signal.PAID: S.PAID},
     S.FAILED: _closed(S.FAILED),
