@@ -1,0 +1,66 @@
+"""What happens around tasks: logging, the application of each child, and the ids on every log line."""
+
+# mypy: allow-untyped-decorators
+
+import json
+from typing import Any
+
+import structlog
+from billiard.exceptions import WorkerLostError
+from celery import Task
+from celery.signals import (
+    setup_logging,
+    task_failure,
+    task_postrun,
+    task_prerun,
+    worker_process_init,
+    worker_process_shutdown,
+)
+
+from config.logging import configure
+from config.messaging import INTAKE
+from config.settings import load
+from workers.admission import KEEP, keeping
+from workers.application import PROCESS
+
+log = structlog.get_logger(__name__)
+
+
+@setup_logging.connect
+def log_as_everywhere(**_: object) -> None:
+    """Take Celery's place: whoever connects here configures logging, and Celery leaves it alone."""
+    settings = load()
+    configure(settings.log_level, settings.log_format)
+
+
+@worker_process_init.connect
+def open_application(**_: object) -> None:
+    PROCESS.open()
+
+
+@worker_process_shutdown.connect
+def close_application(**_: object) -> None:
+    PROCESS.close()
+
+
+@task_prerun.connect
+def bind_ids(task_id: str, task: Task, **_: object) -> None:
+    request = task.request
+    structlog.contextvars.bind_contextvars(
+        trace=request.root_id or task_id, task=task.name, queue=(request.delivery_info or {}).get("routing_key")
+    )
+
+
+@task_postrun.connect
+def unbind_ids(**_: object) -> None:
+    structlog.contextvars.clear_contextvars()
+
+
+@task_failure.connect
+def keep_what_kills(sender: Task, exception: BaseException, args: Any, kwargs: Any, **_: object) -> None:
+    """Have a message kept unread that has cost too many children their lives. This runs in their parent."""
+    if not (isinstance(exception, WorkerLostError) and sender.name.startswith(f"{INTAKE}.") and sender.name != KEEP):
+        return
+    log.error("message.kills", task=sender.name)
+    body = json.dumps([args, kwargs], default=str).encode(errors="backslashreplace")
+    sender.app.send_task(KEEP, kwargs=keeping(sender.name, body, f"{sender.max_retries + 1} workers died of it"))
