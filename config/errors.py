@@ -11,6 +11,8 @@ Location = tuple[int | str, ...]
 _WORDS = {
     "extra_forbidden": "is not a known setting",
     "missing": "is needed and was left out",
+    "named_tuple_type": "should be [delay in seconds, how many times]",
+    "too_long": "has too many items",
     "string_pattern_mismatch": "has characters that are not allowed here, or too many of them",
 }
 

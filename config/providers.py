@@ -7,7 +7,7 @@ from datetime import time
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple, TypeVar
 from zoneinfo import available_timezones
 
 import holidays
@@ -31,6 +31,8 @@ from config.urls import checked_url
 
 # A provider that takes longer would let a task outlive RabbitMQ's patience.
 _LONGEST_CALL: Final = 600
+
+_T = TypeVar("_T")
 
 
 def _time_zone(name: str) -> str:
@@ -58,6 +60,12 @@ def _clock_time(value: object) -> time:
     return time.fromisoformat(value)
 
 
+def _not_empty(items: tuple[_T, ...]) -> tuple[_T, ...]:
+    if not items:
+        raise ValueError("should have at least 1 item")
+    return items
+
+
 def _http(url: str) -> str:
     return checked_url(url, ("https", "http")).rstrip("/")
 
@@ -78,7 +86,8 @@ class Stage(NamedTuple):
     times: Count
 
 
-Stages = Annotated[tuple[Stage, ...], Field(min_length=1)]
+# Not `min_length`, which would also count the stages that were refused, and speak of them twice.
+Stages = Annotated[tuple[Stage, ...], AfterValidator(_not_empty)]
 
 _STAGES: Final = tuple(
     Stage(*stage) for stage in [(10, 3), (30, 4), (60, 5), (300, 6), (900, 8), (3600, 24), (21600, 28)]
@@ -169,7 +178,7 @@ class ProviderSettings(_Table):
     requests_per_second: Annotated[float, Strict(), Field(gt=0, le=100_000, allow_inf_nan=False)] = 50
     concurrency: Annotated[Count, Field(le=1000)] = 32
     bulk: Annotated[bool, Strict()] = True
-    merchants: Annotated[tuple[NonEmpty, ...], Field(min_length=1)] | None = None
+    merchants: Annotated[tuple[NonEmpty, ...], AfterValidator(_not_empty)] | None = None
     cancellation_timeout: Seconds | None = None
     checkout_timeout: Seconds | None = None
     payment_window: PaymentWindowSettings = PaymentWindowSettings()

@@ -76,7 +76,7 @@ def _drain_within(settings: dict[str, float]) -> float:
 
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
-ListenAddress = Annotated[Address, BeforeValidator(_address)]
+ListenAddress = Annotated[Address, NoDecode, BeforeValidator(_address)]
 
 
 class Settings(BaseSettings):
