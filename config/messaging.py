@@ -32,7 +32,7 @@ ROUTES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({f"{name}.*": 
 
 IntakeQueueType = Literal["default", "quorum"]
 
-# Two copies of a hint in front of every worker are plenty; the oldest goes, for all say the same.
+# All hints of a kind say the same, so when there are more than enough the oldest goes.
 _HINTS_KEPT: Final = 100
 _INTAKE_KEPT: Final = 1_000_000
 _DELIVERIES: Final = 5

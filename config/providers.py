@@ -234,7 +234,7 @@ def _with_secret(table: object, key: str, folder: Path | None) -> object:
     file = found.pop(f"{key}_file", None)
     if file is not None:
         if key in found:
-            raise ValueError(f".{key}: is set, and {key}_file is set too; leave one out")
+            raise ValueError(f".{key}: is set, and so is {key}_file: leave one out")
         found[key] = _content(f".{key}_file", (folder or Path()), file)
     text = found.get(key)
     if isinstance(text, str) and not (text and text.isascii() and text.isprintable()):

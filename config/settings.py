@@ -201,11 +201,11 @@ def _read(ours: Mapping[str, str], known: set[str]) -> tuple[dict[str, str], dic
         if setting not in known:
             raise UnusableSettings(f"{on_one_line(name)}: is not a known setting")
         if setting in values:
-            raise UnusableSettings(f"{setting}: is set, and {name} is set too; leave one out")
+            raise UnusableSettings(f"{setting}: is set, and so is {name}: leave one out")
         values[setting] = ours[name] if setting == name else _content(name, Path(ours[name]))
         origins[setting] = "environment" if setting == name else f"file {on_one_line(ours[name])}"
         if not values[setting].strip():
-            raise UnusableSettings(f"{name}: is empty; leave it out where the default is meant")
+            raise UnusableSettings(f"{name}: is empty: leave it out where the default is meant")
     return values, origins
 
 
