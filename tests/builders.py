@@ -1,0 +1,179 @@
+"""Builders: every field has a plain value, so that a test names only what distinguishes its object."""
+
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from domain.model.answer import ProviderStatus, Record, RecordedAttempt
+from domain.model.decision import Decision
+from domain.model.due_work import Claimed, Lane, LaneFamily, LaneLimits, Work
+from domain.model.merchant import Merchant
+from domain.model.money import Currency
+from domain.model.order import CanceledBy, CancelRequest, Order, OrderStatus, PaymentKind, Timeouts
+from domain.model.policy import Cadence, NoRecordPolicy, ProviderPolicy, Stage
+from domain.model.transaction import (
+    Attempt,
+    AttemptState,
+    Effect,
+    Intent,
+    Operation,
+    OperationKind,
+    OperationState,
+    ParentState,
+    Transaction,
+)
+
+NOON: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SECONDS: Final = timedelta(seconds=1)
+MINUTES: Final = timedelta(minutes=1)
+HOURS: Final = timedelta(hours=1)
+DAYS: Final = timedelta(days=1)
+
+EUR: Final = Currency("EUR", 2)
+JPY: Final = Currency("JPY", 0)
+BTC: Final = Currency("BTC", 8)
+ETH: Final = Currency("ETH", 18)
+
+PROVIDER: Final = "acme"
+PAYMENT: Final = "pay-1"
+
+# The parent that an order of this status usually has.
+_PARENT_OF: Final = {
+    OrderStatus.NEW: ParentState.CREATED,
+    OrderStatus.PENDING: ParentState.PENDING,
+    OrderStatus.EXPIRED: ParentState.EXPIRED,
+    OrderStatus.CANCELED: ParentState.CANCELED,
+    OrderStatus.FAILED: ParentState.FAILED,
+}
+_OF_TRANSACTION: Final = frozenset(field.name for field in fields(Transaction)) - {"reference", "provider"}
+_CLOSED: Final = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.FAILED})
+_RECEIVED: Final = frozenset({ProviderStatus.PAID, ProviderStatus.REFUND_PENDING, ProviderStatus.REFUNDED})
+
+
+def money(amount: str | int | Decimal) -> Decimal:
+    return Decimal(amount)
+
+
+def an_order(**given: Any) -> Order:
+    """Return an order of 100.00 EUR, created at noon, with a payment window of three hours.
+
+    Beside the order's own fields it takes those of its transaction (`state`, `attempts`, `intent`, ...), `payment`
+    and `provider` for what the transaction is called, and `cancellation`, `checkout`, `window` for its timeouts.
+    """
+    status = given.setdefault("status", OrderStatus.NEW)
+    kind = given.setdefault("kind", PaymentKind.FIAT)
+    of_transaction = {name: given.pop(name) for name in _OF_TRANSACTION & given.keys()}
+    of_transaction.setdefault("state", _PARENT_OF.get(status, ParentState.PAID))
+    if of_transaction["state"] is ParentState.PAID:
+        of_transaction.setdefault("amount_received", money(given.get("amount", "100.00")))
+    transaction = Transaction(
+        provider=given.pop("provider", PROVIDER), reference=given.pop("payment", PAYMENT), **of_transaction
+    )
+    timeouts = Timeouts(
+        cancellation=given.pop("cancellation", None),
+        checkout=given.pop("checkout", None),
+        window=given.pop("window", 60 * MINUTES if kind is PaymentKind.CRYPTO else 3 * HOURS),
+    )
+    if status is OrderStatus.CANCELED:
+        given.setdefault("canceled_by", CanceledBy.SYSTEM)
+    if status is OrderStatus.UNRESOLVED:
+        given.setdefault("reason", "underpaid")
+    plain: dict[str, Any] = {
+        "id": 7,
+        "merchant": "shop",
+        "reference": "order-1",
+        "amount": money("100.00"),
+        "currency": EUR,
+        "network": None,
+        "created_at": NOON,
+        "changed_at": NOON,
+        "attempts_allowed": 1,
+        "tolerance": money(0),
+        "watching": status in _CLOSED,
+    }
+    if status is not OrderStatus.NEW:
+        plain |= {"sequence": 2, "version": 2}
+    return Order(**plain | given | {"timeouts": timeouts, "transaction": transaction})
+
+
+def a_cancel_request(**given: Any) -> CancelRequest:
+    plain: dict[str, Any] = {"by": CanceledBy.MERCHANT, "reason": "out of stock", "command": 41}
+    return CancelRequest(**plain | given)
+
+
+def an_attempt(key: str = "a-1", state: AttemptState = AttemptState.PENDING, position: int = 1) -> Attempt:
+    return Attempt(id=key, state=state, position=position, at=NOON)
+
+
+def told(key: str = "a-1", state: AttemptState = AttemptState.PENDING) -> RecordedAttempt:
+    """An attempt as the provider lists it."""
+    return RecordedAttempt(id=key, state=state)
+
+
+def an_operation(
+    key: str, kind: OperationKind, state: OperationState = OperationState.DONE, amount: str = "100.00"
+) -> Operation:
+    return Operation(id=key, kind=kind, state=state, amount=money(amount), at=NOON)
+
+
+def a_refund(key: str, state: OperationState = OperationState.QUEUED, amount: str = "100.00") -> Operation:
+    return an_operation(key, OperationKind.REFUND, state, amount)
+
+
+def an_intent(effect: Effect = Effect.CANCEL, number: int = 1, **given: Any) -> Intent:
+    return Intent(effect=effect, number=number, key=f"trueup:{effect}:{PROVIDER}:{PAYMENT}:{number}", **given)
+
+
+def a_record(status: str = ProviderStatus.PENDING, **given: Any) -> Record:
+    """Return the provider's record of the payment of `an_order()`; a paid one has received all that was asked for."""
+    plain: dict[str, Any] = {
+        "reference": PAYMENT,
+        "amount": money("100.00"),
+        "currency": "EUR",
+        "updated_at": NOON,
+    }
+    if status in _RECEIVED:
+        plain["amount_received"] = given.get("amount", plain["amount"])
+    return Record(**plain | given | {"status": status})
+
+
+def a_row(work: Work = Work.POLL, step: int = 0, **given: Any) -> Claimed:
+    plain: dict[str, Any] = {"subject": 7, "lane": 1, "due_at": NOON, "generation": 0, "claims": 1}
+    return Claimed(**plain | given | {"work": work, "step": step})
+
+
+def a_cadence(*stages: tuple[timedelta, int], **given: Any) -> Cadence:
+    return Cadence(stages=tuple(Stage(delay, times) for delay, times in stages), **given)
+
+
+def a_policy(**given: Any) -> ProviderPolicy:
+    """Return a provider's terms without jitter: polls each minute ten times, retries each half minute four times."""
+    plain: dict[str, Any] = {
+        "name": PROVIDER,
+        "polling": a_cadence((1 * MINUTES, 10), max_age=7 * DAYS),
+        "watch": a_cadence((1 * HOURS, 24), (1 * DAYS, 6)),
+        "watch_crypto": a_cadence((10 * MINUTES, 144)),
+        "retries": a_cadence((30 * SECONDS, 4)),
+        "no_record": NoRecordPolicy(answers=3, over=15 * MINUTES),
+    }
+    return ProviderPolicy(**plain | given)
+
+
+def a_merchant(**given: Any) -> Merchant:
+    return Merchant(**{"id": "shop", "name": "The Shop"} | given)
+
+
+def a_lane(**given: Any) -> Lane:
+    plain: dict[str, Any] = {"id": 1, "family": LaneFamily.PROVIDER, "name": PROVIDER, "tokens": 10.0}
+    return Lane(**plain | {"refilled_at": NOON + 1 * SECONDS} | given)
+
+
+def limits(**given: Any) -> LaneLimits:
+    plain: dict[str, Any] = {"requests_per_second": 10.0, "concurrency": 8, "call_timeout": 60 * SECONDS}
+    return LaneLimits(**plain | given)
+
+
+def path_of(decision: Decision) -> list[OrderStatus]:
+    """The statuses that a decision moves its order through, in their order."""
+    return [move.status for move in decision.moves]
