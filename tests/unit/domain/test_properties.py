@@ -157,6 +157,20 @@ class AnOrdersLife(RuleBasedStateMachine):
         self.world.wait_until_due()
         self.world.act(lost_before=lost_before, lost_after=not lost_before)
 
+    @rule()
+    def the_deadline_comes_while_the_payment_is_open(self) -> None:
+        if self.truth.status is None:
+            self.truth.status = S.PENDING
+        for _ in range(60):
+            if self.world.due is not None and self.world.due.work in (Work.POLL, Work.CLOSE):
+                self.world.step()
+
+    @rule(status=st.sampled_from(["pending", "attempted", "paid", "in_process"]))
+    @precondition(lambda self: self.world.due is not None and self.world.due.work not in INQUIRIES)
+    def the_provider_refuses_in_a_word_of_its_own(self, status: str) -> None:
+        self.world.wait_until_due()
+        self.world.act(instead=Refused(payment_status=status))
+
     @rule(span=st.sampled_from([MINUTES, 11 * MINUTES, 4 * HOURS, 50 * HOURS]))
     def time_passes(self, span: timedelta) -> None:
         self.world.wait(span)
@@ -277,6 +291,10 @@ class AnOrdersLife(RuleBasedStateMachine):
             assert earlier.refused_in is not None or earlier.effect is not later.effect
             assert not (earlier.confirmed and earlier.effect is later.effect)
         assert len(self.truth.done) == len(set(self.truth.done))
+
+    @invariant()
+    def a_provider_is_never_called_without_a_pause(self) -> None:
+        assert self.world.effects_at_once <= 3
 
     @invariant()
     def money_is_conserved(self) -> None:

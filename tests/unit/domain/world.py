@@ -73,18 +73,27 @@ class World:
         self.outcomes: list[CommandOutcome] = []
         self.decisions: list[Decision] = []
         self.past: list[Answer] = []
+        self.effects_at_once = 0
+        self._acted_at: datetime | None = None
 
     def ask(self, answer: Answer) -> Decision:
         """Give this answer to the inquiry that is due, as soon as it is due."""
         assert self.due is not None
-        return self._apply(reconcile(self.order, answer, row=self._row(), now=self.now, policy=self.policy))
+        decision = reconcile(self.order, answer, row=self._row(), now=self.now, policy=self.policy)
+        before = decision.before.transaction.intent
+        if before is not None and isinstance(answer, Record):
+            fresh = [intent for intent in decision.intents if intent.number > before.number]
+            assert all(i.effect is not before.effect or answer.status != before.refused_in for i in fresh)
+        return self._apply(decision)
 
-    def act(self, *, lost_before: bool = False, lost_after: bool = False) -> Decision:
-        """Perform the effect that is due; its call or its answer may be lost."""
+    def act(self, *, lost_before: bool = False, lost_after: bool = False, instead: Answer | None = None) -> Decision:
+        """Perform the effect that is due; its call or its answer may be lost, or another answer come instead."""
         intent = self.order.transaction.intent
         assert intent is not None
-        answer: Answer = Unreachable(why="no connection")
-        if not lost_before:
+        self.effects_at_once = self.effects_at_once + 1 if self._acted_at == self.now else 1
+        self._acted_at = self.now
+        answer: Answer = instead or Unreachable(why="no connection")
+        if not lost_before and instead is None:
             answer = self.truth.perform(intent, self.now)
         if lost_after:
             answer = Unintelligible(why="cut off")

@@ -1,0 +1,466 @@
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from domain.model.answer import Answer, NoRecord, Record, Refused, Unintelligible, Unreachable
+from domain.model.case import CaseKind
+from domain.model.decision import CommandState, EntryKind
+from domain.model.due_work import Due, Work
+from domain.model.order import CanceledBy, Order, OrderStatus, PaymentKind
+from domain.model.transaction import Effect, ParentState
+from tests.builders import (
+    DAYS,
+    HOURS,
+    MINUTES,
+    NOON,
+    SECONDS,
+    a_cadence,
+    a_cancel_request,
+    a_policy,
+    a_record,
+    an_intent,
+    an_order,
+    path_of,
+)
+from tests.unit.domain.steps import acted, asked
+
+DEADLINE = NOON + 5 * MINUTES
+CANCEL_NOW = Due(work=Work.CANCEL, at=DEADLINE)
+ASK_NOW = Due(work=Work.CLOSE, at=DEADLINE)
+
+
+def overdue(**given: Any) -> Order:
+    return an_order(**{"status": OrderStatus.PENDING, "cancellation": 5 * MINUTES} | given)
+
+
+def wanted_canceled(**given: Any) -> Order:
+    request = a_cancel_request()
+    return an_order(**{"status": OrderStatus.PENDING, "cancel_request": request} | given)
+
+
+class TestAnOrderAtItsDeadline:
+    @pytest.mark.parametrize("status", ["created", "pending", "attempted"])
+    def test_is_to_be_canceled_at_the_provider_if_nothing_final_is_known_there(self, status: str) -> None:
+        decision = asked(overdue(), a_record(status), now=DEADLINE, work=Work.CLOSE)
+
+        assert decision.intents == (an_intent(),)
+        assert decision.due == CANCEL_NOW
+        assert decision.moves == ()
+
+    def test_is_not_closed_by_a_poll_a_second_before(self) -> None:
+        decision = asked(overdue(), a_record(), now=DEADLINE - 1 * SECONDS)
+
+        assert decision.intents == ()
+        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE)
+
+    def test_is_to_be_closed_by_a_poll_that_came_late(self) -> None:
+        assert asked(overdue(), a_record(), now=DEADLINE, step=8).due == CANCEL_NOW
+
+    @pytest.mark.parametrize("status", ["authorized", "cod"])
+    def test_has_none_any_more_if_the_customer_has_done_their_part(self, status: str) -> None:
+        decision = asked(overdue(), a_record(status), now=DEADLINE, work=Work.CLOSE)
+
+        assert decision.intents == ()
+        assert decision.due == Due(work=Work.POLL, at=DEADLINE + 1 * MINUTES)
+
+    def test_has_none_any_more_if_the_payment_is_seen_on_its_network(self) -> None:
+        order = overdue(kind=PaymentKind.CRYPTO)
+
+        decision = asked(order, a_record(confirmations=0), now=DEADLINE, work=Work.CLOSE)
+
+        assert decision.intents == ()
+        assert decision.due is not None
+        assert decision.due.work is Work.POLL
+
+    def test_is_not_touched_on_a_word_that_nobody_knows(self) -> None:
+        decision = asked(overdue(), a_record("partially_frozen"), now=DEADLINE, work=Work.CLOSE)
+
+        assert decision.intents == ()
+        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE + 30 * SECONDS, step=1)
+
+    @pytest.mark.parametrize(
+        ("order", "status", "reason", "by"),
+        [
+            (overdue(), "CANCELED", "cancellation_timeout", CanceledBy.SYSTEM),
+            (
+                overdue(cancellation=1 * HOURS, checkout=5 * MINUTES, checkout_completed_at=NOON),
+                "CANCELED",
+                "checkout_timeout",
+                CanceledBy.SYSTEM,
+            ),
+            (overdue(cancellation=None, window=5 * MINUTES), "EXPIRED", "payment_window", None),
+        ],
+        ids=["cancellation", "checkout", "window"],
+    )
+    @pytest.mark.parametrize("word", ["canceled", "voided"])
+    def test_ends_by_the_clock_that_ran_out_once_it_is_canceled_there(
+        self, order: Order, status: str, reason: str, by: CanceledBy | None, word: str
+    ) -> None:
+        confirmed = acted(_with(order, an_intent()), a_record("canceled"), now=DEADLINE)
+
+        decision = asked(confirmed.order, a_record(word), now=DEADLINE, work=Work.CLOSE)
+
+        assert (decision.order.status, decision.order.reason, decision.order.canceled_by) == (status, reason, by)
+        assert decision.order.watching
+
+    def test_is_the_users_if_it_was_canceled_there_before_we_asked_for_it(self) -> None:
+        order = asked(overdue(), a_record("canceled"), now=DEADLINE, work=Work.CLOSE).order
+
+        assert (order.status, order.reason, order.canceled_by) == ("CANCELED", "provider_canceled", "user")
+
+    def test_is_the_users_if_our_cancel_was_refused_and_never_in_doubt(self) -> None:
+        refused = overdue(intent=an_intent(refused_in="attempted"))
+
+        order = asked(refused, a_record("canceled"), now=DEADLINE, work=Work.CLOSE).order
+
+        assert (order.reason, order.canceled_by) == ("provider_canceled", "user")
+
+    def test_is_ours_if_our_cancel_was_in_doubt_before_it_was_refused(self) -> None:
+        refused = overdue(intent=an_intent(refused_in="canceled", asked=True))
+
+        order = asked(refused, a_record("canceled"), now=DEADLINE, work=Work.CLOSE).order
+
+        assert (order.reason, order.canceled_by) == ("cancellation_timeout", "system")
+
+    @pytest.mark.parametrize(
+        "intent",
+        [None, an_intent(), an_intent(asked=True), an_intent(confirmed=True), an_intent(refused_in="paid")],
+        ids=["before the cancel", "while it is due", "in doubt", "confirmed", "refused"],
+    )
+    def test_is_paid_if_it_is_found_paid_in_time_at_any_step(self, intent: Any) -> None:
+        record = a_record("paid", paid_at=DEADLINE - 1 * SECONDS)
+
+        decision = asked(overdue(intent=intent), record, now=DEADLINE + 1 * HOURS, work=Work.CLOSE)
+
+        assert path_of(decision) == [OrderStatus.PAID]
+        assert decision.due is None
+
+    def test_is_unresolved_if_it_is_found_paid_too_late(self) -> None:
+        record = a_record("paid", paid_at=DEADLINE + 1 * SECONDS)
+
+        decision = asked(overdue(intent=an_intent(refused_in="paid")), record, now=DEADLINE + 1 * HOURS)
+
+        assert (decision.order.status, decision.order.reason) == ("UNRESOLVED", "delayed")
+        assert [opening.kind for opening in decision.openings] == [CaseKind.LATE_PAYMENT]
+
+
+def _with(order: Order, intent: Any) -> Order:
+    return overdue(
+        cancellation=order.timeouts.cancellation,
+        checkout=order.timeouts.checkout,
+        window=order.timeouts.window,
+        checkout_completed_at=order.checkout_completed_at,
+        intent=intent,
+    )
+
+
+class TestAnEffect:
+    def test_that_is_confirmed_is_asked_about_at_once(self) -> None:
+        decision = acted(overdue(intent=an_intent()), a_record("canceled"), now=DEADLINE)
+
+        assert decision.intents == (an_intent(confirmed=True),)
+        assert decision.due == ASK_NOW
+        assert decision.moves == ()
+
+    @pytest.mark.parametrize("status", ["paid", "authorized", "pending", "word_of_its_own"])
+    def test_that_is_refused_keeps_the_refusing_status_and_is_asked_about_at_once(self, status: str) -> None:
+        decision = acted(overdue(intent=an_intent()), Refused(payment_status=status), now=DEADLINE)
+
+        assert decision.intents == (an_intent(refused_in=status),)
+        assert decision.due == ASK_NOW
+
+    def test_on_a_payment_that_is_not_on_record_was_refused(self) -> None:
+        decision = acted(overdue(intent=an_intent()), NoRecord(), now=DEADLINE)
+
+        assert decision.intents == (an_intent(refused_in="no_record"),)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            Unreachable(why="timeout"),
+            Unintelligible(why="cut off"),
+            Refused(payment_status=None),
+            a_record("pending"),
+            a_record("canceled", reference="another"),
+        ],
+        ids=["unreachable", "unintelligible", "refused for no reason", "another status", "another payment"],
+    )
+    def test_without_an_intelligible_answer_is_in_doubt_and_the_next_step_asks(self, answer: Answer) -> None:
+        decision = acted(overdue(intent=an_intent()), answer, now=DEADLINE)
+
+        assert decision.intents == (an_intent(asked=True),)
+        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE + 30 * SECONDS, step=1)
+        assert [entry.kind for entry in decision.entries] == [EntryKind.EFFECT_IN_DOUBT]
+        assert decision.moves == ()
+
+    @pytest.mark.parametrize(("wait", "kept"), [(5 * MINUTES, 5 * MINUTES), (6 * HOURS, 15 * MINUTES)])
+    def test_waits_as_long_as_the_provider_asks_and_at_most_a_quarter_of_an_hour(
+        self, wait: timedelta, kept: timedelta
+    ) -> None:
+        decision = acted(overdue(intent=an_intent()), Unreachable(why="429", retry_after=wait), now=DEADLINE)
+
+        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE + kept, step=1)
+
+    @pytest.mark.parametrize("word", ["voided", "canceled"])
+    def test_that_voids_is_confirmed_by(self, word: str) -> None:
+        order = wanted_canceled(state=ParentState.AUTHORIZED, intent=an_intent(Effect.VOID))
+
+        assert acted(order, a_record(word)).intents == (an_intent(Effect.VOID, confirmed=True),)
+
+    def test_that_ended_already_is_only_asked_about(self) -> None:
+        decision = acted(overdue(intent=an_intent(confirmed=True)), a_record("canceled"), now=DEADLINE)
+
+        assert decision.intents == ()
+        assert decision.due == ASK_NOW
+
+    def test_whose_cadence_is_used_up_becomes_a_case(self) -> None:
+        decision = acted(overdue(intent=an_intent(asked=True)), Unreachable(why="timeout"), now=DEADLINE, step=4)
+
+        assert decision.due is None
+        assert [opening.kind for opening in decision.openings] == [CaseKind.CANCEL_IN_DOUBT]
+        assert decision.order.status is OrderStatus.PENDING
+
+    def test_is_named_by_provider_and_reference(self) -> None:
+        one = asked(overdue(provider="acme"), a_record(), now=DEADLINE).intents[0].key
+        other = asked(overdue(provider="zenith"), a_record(), now=DEADLINE).intents[0].key
+
+        assert one == "trueup:cancel:acme:pay-1:1"
+        assert one != other
+
+
+class TestAnEffectThatLeftThePaymentOpen:
+    """The answer to the inquiry that follows a cancel."""
+
+    @pytest.mark.parametrize("intent", [an_intent(), an_intent(asked=True)], ids=["not sent yet", "in doubt"])
+    def test_is_sent_again_under_its_own_key(self, intent: Any) -> None:
+        decision = asked(overdue(intent=intent), a_record(), now=DEADLINE, work=Work.CLOSE, step=2)
+
+        assert decision.intents == ()
+        assert decision.order.transaction.intent == intent
+        assert decision.due == Due(work=Work.CANCEL, at=DEADLINE, step=2)
+
+    def test_by_a_refusal_in_this_very_status_is_only_asked_about_later(self) -> None:
+        refused = overdue(intent=an_intent(refused_in="pending"))
+
+        decision = asked(refused, a_record("pending"), now=DEADLINE, work=Work.CLOSE, step=1)
+
+        assert decision.intents == ()
+        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE + 30 * SECONDS, step=2)
+
+    def test_by_a_refusal_in_another_status_may_be_intended_anew(self) -> None:
+        refused = overdue(intent=an_intent(refused_in="attempted"))
+
+        decision = asked(refused, a_record("pending"), now=DEADLINE, work=Work.CLOSE)
+
+        assert decision.intents == (an_intent(number=2),)
+        assert decision.due == CANCEL_NOW
+
+    def test_by_a_second_refusal_takes_its_time(self) -> None:
+        decision = acted(overdue(intent=an_intent(number=2)), Refused(payment_status="attempted"), now=DEADLINE, step=1)
+
+        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE + 30 * SECONDS, step=2)
+
+    def test_though_confirmed_is_asked_about_later(self) -> None:
+        confirmed = overdue(intent=an_intent(confirmed=True))
+
+        decision = asked(confirmed, a_record("pending"), now=DEADLINE, work=Work.CLOSE)
+
+        assert decision.intents == ()
+        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE + 30 * SECONDS, step=1)
+
+    @pytest.mark.parametrize("intent", [an_intent(confirmed=True), an_intent(refused_in="pending")])
+    def test_is_a_persons_when_the_cadence_is_used_up(self, intent: Any) -> None:
+        decision = asked(overdue(intent=intent), a_record("pending"), now=DEADLINE, work=Work.CLOSE, step=4)
+
+        assert decision.due is None
+        assert [opening.kind for opening in decision.openings] == [CaseKind.CANCEL_IN_DOUBT]
+        assert decision.order.status is OrderStatus.PENDING
+
+    def test_because_the_payment_is_declined_closes_the_order_that_allows_other_attempts(self) -> None:
+        declined = overdue(attempts_allowed=3, state=ParentState.ATTEMPTED, intent=an_intent(refused_in="declined"))
+
+        decision = asked(declined, a_record("declined"), now=DEADLINE, work=Work.CLOSE)
+
+        assert (decision.order.status, decision.order.reason) == ("CANCELED", "cancellation_timeout")
+        assert decision.order.transaction.state is ParentState.CANCELED
+        assert decision.due == Due(work=Work.WATCH, at=DEADLINE + 1 * HOURS)
+
+
+class TestACancelOnCommand:
+    def test_asks_first_and_then_cancels_before_any_deadline(self) -> None:
+        decision = asked(wanted_canceled(), a_record(), work=Work.CLOSE)
+
+        assert decision.intents == (an_intent(),)
+
+    @pytest.mark.parametrize("by", [CanceledBy.USER, CanceledBy.MERCHANT])
+    def test_ends_as_its_own(self, by: CanceledBy) -> None:
+        request = a_cancel_request(by=by, reason="changed my mind")
+        confirmed = wanted_canceled(cancel_request=request, intent=an_intent(confirmed=True))
+
+        decision = asked(confirmed, a_record("canceled"), work=Work.CLOSE)
+
+        assert (decision.order.status, decision.order.canceled_by) == ("CANCELED", by)
+        assert decision.order.reason == "changed my mind"
+        assert decision.order.cancel_request is None
+        assert [(o.command, o.state) for o in decision.outcomes] == [(41, CommandState.APPLIED)]
+
+    def test_keeps_its_name_when_the_window_passes_meanwhile(self) -> None:
+        confirmed = wanted_canceled(intent=an_intent(confirmed=True))
+
+        decision = asked(confirmed, a_record("canceled"), now=NOON + 9 * HOURS, work=Work.CLOSE)
+
+        assert (decision.order.status, decision.order.canceled_by) == ("CANCELED", CanceledBy.MERCHANT)
+
+    @pytest.mark.parametrize("received", ["100.00", "90.00"])
+    def test_is_refused_if_the_payment_is_found_paid(self, received: str) -> None:
+        record = a_record("paid", amount_received=overdue().currency.amount(received))
+
+        decision = asked(wanted_canceled(intent=an_intent(refused_in="paid")), record, work=Work.CLOSE)
+
+        assert decision.order.status in (OrderStatus.PAID, OrderStatus.UNRESOLVED)
+        assert decision.order.cancel_request is None
+        assert [(o.command, o.state, o.reason) for o in decision.outcomes] == [
+            (41, CommandState.REFUSED, f"the order is {decision.order.status}")
+        ]
+
+    def test_voids_what_is_authorized(self) -> None:
+        decision = asked(wanted_canceled(state=ParentState.AUTHORIZED), a_record("authorized"), work=Work.CLOSE)
+
+        assert decision.intents == (an_intent(Effect.VOID),)
+        assert decision.due is not None
+        assert decision.due.work is Work.VOID
+
+    @pytest.mark.parametrize("intent", [an_intent(refused_in="authorized"), an_intent(asked=True)])
+    def test_voids_what_was_authorized_while_we_were_canceling(self, intent: Any) -> None:
+        decision = asked(wanted_canceled(intent=intent), a_record("authorized"), work=Work.CLOSE)
+
+        assert decision.intents == (an_intent(Effect.VOID, number=2),)
+
+    def test_is_done_when_the_provider_says_voided(self) -> None:
+        order = wanted_canceled(state=ParentState.AUTHORIZED, intent=an_intent(Effect.VOID, confirmed=True))
+
+        decision = asked(order, a_record("voided"), work=Work.CLOSE)
+
+        assert (decision.order.status, decision.order.canceled_by) == ("CANCELED", CanceledBy.MERCHANT)
+
+    def test_never_closes_an_authorized_order_because_the_provider_forgot_it(self) -> None:
+        held = wanted_canceled(state=ParentState.AUTHORIZED, no_records=9, no_record_since=NOON - 1 * DAYS)
+
+        decision = asked(held, NoRecord(), work=Work.CLOSE)
+
+        assert decision.moves == ()
+        assert decision.due is not None
+        assert decision.due.work is Work.CLOSE
+
+    def test_does_not_void_at_a_deadline_what_nobody_asked_to_cancel(self) -> None:
+        decision = asked(overdue(intent=an_intent(asked=True)), a_record("authorized"), now=DEADLINE, work=Work.CLOSE)
+
+        assert decision.intents == ()
+        assert decision.due is not None
+        assert decision.due.work is Work.POLL
+
+
+class TestNoRecordAtADeadline:
+    def answered(self, order: Order, at: datetime) -> Any:
+        return asked(order, NoRecord(), now=at, work=Work.CLOSE)
+
+    def test_is_counted_from_its_first(self) -> None:
+        decision = self.answered(overdue(), DEADLINE)
+
+        assert decision.order.transaction.no_records == 1
+        assert decision.order.transaction.no_record_since == DEADLINE
+        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE + timedelta(minutes=7.5))
+
+    def test_closes_the_order_when_it_was_said_often_enough_over_some_minutes(self) -> None:
+        order, at = overdue(), DEADLINE
+        for _ in range(2):
+            decision = self.answered(order, at)
+            assert decision.moves == ()
+            assert decision.due is not None
+            order, at = decision.order, decision.due.at
+
+        decision = self.answered(order, at)
+
+        assert (decision.order.status, decision.order.reason) == ("CANCELED", "cancellation_timeout")
+        assert decision.order.transaction.state is ParentState.CANCELED
+        assert decision.due == Due(work=Work.WATCH, at=at + 1 * HOURS)
+
+    def test_closes_nothing_when_it_was_said_often_within_seconds(self) -> None:
+        often = overdue(no_records=50, no_record_since=DEADLINE)
+
+        assert self.answered(often, DEADLINE + 14 * MINUTES).moves == ()
+
+    def test_closes_nothing_when_it_was_said_twice_over_hours(self) -> None:
+        seldom = overdue(no_records=1, no_record_since=DEADLINE)
+
+        assert self.answered(seldom, DEADLINE + 5 * HOURS).moves == ()
+
+    @pytest.mark.parametrize("record", [a_record("created"), a_record("word_of_its_own")])
+    def test_is_counted_anew_after_any_record(self, record: Record) -> None:
+        counted = overdue(no_records=2, no_record_since=DEADLINE)
+
+        order = asked(counted, record, now=DEADLINE + 1 * MINUTES, work=Work.CLOSE).order
+
+        assert (order.transaction.no_records, order.transaction.no_record_since) == (0, None)
+
+    def test_is_counted_anew_after_a_stale_record(self) -> None:
+        counted = overdue(state=ParentState.ATTEMPTED, attempts_allowed=0, no_records=2, no_record_since=DEADLINE)
+
+        order = asked(counted, a_record("created"), now=DEADLINE + 1 * MINUTES, work=Work.CLOSE).order
+
+        assert order.transaction.no_records == 0
+
+    def test_keeps_its_count_when_the_provider_could_not_be_asked_in_between(self) -> None:
+        counted = overdue(no_records=2, no_record_since=DEADLINE)
+
+        order = asked(counted, Unreachable(why="down"), now=DEADLINE + 1 * MINUTES, work=Work.CLOSE).order
+
+        assert order.transaction.no_records == 2
+
+    def test_expires_an_order_whose_payment_window_passed(self) -> None:
+        order = overdue(cancellation=None, window=5 * MINUTES, no_records=2, no_record_since=DEADLINE)
+
+        decision = self.answered(order, DEADLINE + 15 * MINUTES)
+
+        assert (decision.order.status, decision.order.reason) == ("EXPIRED", "payment_window")
+        assert decision.order.transaction.state is ParentState.EXPIRED
+
+    def test_carries_out_a_command_in_its_own_name(self) -> None:
+        order = wanted_canceled(no_records=2, no_record_since=NOON - 15 * MINUTES)
+
+        decision = asked(order, NoRecord(), work=Work.CLOSE)
+
+        assert (decision.order.status, decision.order.canceled_by) == ("CANCELED", CanceledBy.MERCHANT)
+        assert [outcome.state for outcome in decision.outcomes] == [CommandState.APPLIED]
+
+    def test_is_not_counted_before_the_deadline(self) -> None:
+        decision = asked(overdue(), NoRecord(), now=DEADLINE - 2 * MINUTES, step=3)
+
+        assert decision.order == overdue()
+        assert decision.due == Due(work=Work.POLL, at=DEADLINE - 1 * MINUTES, step=4)
+
+
+class TestAProviderThatCannotBeAskedAtADeadline:
+    @pytest.mark.parametrize("answer", [Unreachable(why="down"), Unintelligible(why="<html>")])
+    def test_closes_nothing_and_the_work_stays_due(self, answer: Answer) -> None:
+        decision = asked(overdue(), answer, now=DEADLINE + 23 * HOURS, work=Work.CLOSE, step=2)
+
+        assert decision.order == overdue()
+        assert decision.openings == ()
+        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE + 23 * HOURS + 1 * MINUTES, step=2)
+
+    def test_becomes_a_case_after_a_day_and_is_still_asked(self) -> None:
+        decision = asked(overdue(), Unreachable(why="down"), now=DEADLINE + 25 * HOURS, work=Work.CLOSE)
+
+        assert [opening.kind for opening in decision.openings] == [CaseKind.POLLING_EXHAUSTED]
+        assert decision.due is not None
+
+    def test_uses_up_no_cadence(self) -> None:
+        policy = a_policy(retries=a_cadence((30 * SECONDS, 1)))
+
+        decision = asked(overdue(), Unreachable(why="down"), now=DEADLINE, work=Work.CLOSE, step=1, policy=policy)
+
+        assert decision.openings == ()
+        assert decision.due is not None
+        assert decision.due.step == 1
