@@ -1,5 +1,7 @@
 """Real brokers for tests, one of each for a session. A test module asks for them by `pytest_plugins`."""
 
+# mypy: allow-untyped-calls
+
 import os
 import shutil
 import signal
@@ -54,7 +56,9 @@ def rabbitmq_url() -> Iterator[str]:
         finally:
             end_group(node)
             # The name server was started for this node, on a port of its own.
-            subprocess.run(["epmd", "-port", str(epmd), "-kill"], check=False, capture_output=True, timeout=STOP_SECONDS)
+            subprocess.run(
+                ["epmd", "-port", str(epmd), "-kill"], check=False, capture_output=True, timeout=STOP_SECONDS
+            )
 
 
 def free_ports(count: int) -> list[int]:

@@ -11,6 +11,7 @@ import json
 import uuid
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from kombu.message import Message
@@ -25,6 +26,8 @@ _MOST_RETRIES: Final = 100
 # Clocks differ, and libraries set a time of now; what is really ahead belongs into no broker (design, 1).
 _AHEAD: Final = timedelta(minutes=1)
 _JSON: Final = "application/json"
+# Celery would log every argument otherwise: a customer's, or ten megabytes.
+_UNSHOWN: Final = MappingProxyType({"argsrepr": "(...)", "kwargsrepr": "{...}"})
 
 
 class Unreadable(Exception):
@@ -82,9 +85,9 @@ def _clean(message: Message, known: Collection[str]) -> Message:
     if not isinstance(headers, Mapping):
         raise Unreadable("its headers are no object")
     payload = _payload(message)
-    if isinstance(payload, Mapping):  # Celery's first protocol, in which everything stands in the body
+    if isinstance(payload, Mapping) and "kwargs" in payload:  # Celery's first protocol: all of it stands in the body
         headers = {**payload, **headers}
-        payload = [payload.get("args") or [], payload.get("kwargs") or {}, None]
+        payload = [payload.get("args") or [], payload["kwargs"], None]
     args, fields, embedded = _parts(payload)
     name = headers.get("task")
     # Celery's own tasks run whatever their arguments name.
@@ -154,7 +157,7 @@ def _renewed(message: Message, name: str, id_: str, body: bytes | str) -> Messag
         delivery_tag=message.delivery_tag,
         delivery_info=message.delivery_info,
         properties={"correlation_id": id_},
-        headers={"task": name, "id": id_, "root_id": id_, "lang": "py", "retries": counted},
+        headers={"task": name, "id": id_, "root_id": id_, "lang": "py", "retries": counted, **_UNSHOWN},
         content_type=_JSON,
         content_encoding="utf-8",
     )

@@ -3,7 +3,8 @@
 # mypy: allow-untyped-decorators
 
 import json
-from typing import Any
+import logging
+from typing import Any, Final
 
 import structlog
 from billiard.exceptions import WorkerLostError
@@ -23,6 +24,9 @@ from config.settings import load
 from workers.admission import KEEP, keeping
 from workers.application import PROCESS
 
+# Celery says of every tick that it was sent, received and done; what came of it says the application.
+_TALKATIVE: Final = ("celery.beat", "celery.worker.strategy", "celery.app.trace")
+
 log = structlog.get_logger(__name__)
 
 
@@ -31,6 +35,9 @@ def log_as_everywhere(**_: object) -> None:
     """Take Celery's place: whoever connects here configures logging, and Celery leaves it alone."""
     settings = load()
     configure(settings.log_level, settings.log_format)
+    if settings.log_level != "DEBUG":
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[settings.log_level]))
 
 
 @worker_process_init.connect

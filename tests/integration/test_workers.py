@@ -1,0 +1,407 @@
+"""Workers as they run, on both brokers: what reaches the application, and what no message can do to them."""
+
+# mypy: allow-untyped-calls
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+from kombu.connection import Connection
+
+from adapters.queue import CeleryHints, Depths, publisher
+from config.messaging import INTAKE, QUEUES
+from domain.model.due_work import Work
+
+pytest_plugins = ("tests.servers",)
+
+ROOT = Path(__file__).parents[2]
+ORDER = {"merchant": "shop", "order": "1", "amount": "10.00"}
+SOON = 30.0
+
+
+@dataclass
+class Broker:
+    """A broker with nothing in it, and what a producer would use to write to it."""
+
+    url: str
+    producer: Celery = field(init=False)
+
+    def __post_init__(self) -> None:
+        # As a producer has it: Celery's defaults, and nothing of ours.
+        self.producer = Celery("a-producer", broker=self.url, set_as_current=False)
+
+    def send(self, name: str, /, *args: object, **kwargs: object) -> None:
+        self.producer.send_task(name, args=args, kwargs=kwargs, queue=INTAKE)
+
+    def send_raw(self, body: bytes, *, content_type: str = "application/json", **headers: object) -> None:
+        """Publish bytes with Celery's headers about them, as a broken producer would."""
+        with Connection(self.url) as connection, connection.Producer() as producer:
+            producer.publish(
+                body,
+                routing_key=INTAKE,
+                exchange="",
+                content_type=content_type,
+                content_encoding="utf-8",
+                headers={"task": "intake.register_order", "id": str(uuid.uuid4()), **headers},
+            )
+
+    def depth(self, queue: str) -> int:
+        with Connection(self.url) as connection:
+            return Depths(connection)(queue) or 0
+
+    def empty(self) -> None:
+        with Connection(self.url) as connection:
+            for queue in QUEUES:
+                with connection.channel() as channel:
+                    channel.queue_delete(queue)
+
+    def close(self) -> None:
+        self.producer.close()
+        self.empty()
+
+
+@dataclass
+class Running:
+    """A process of Celery's on the stub application, and its notes."""
+
+    broker: Broker
+    home: Path
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def notes(self) -> list[dict[str, Any]]:
+        file = self.home / "notes"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def noted(self, what: str) -> list[dict[str, Any]]:
+        return [note for note in self.notes if note["what"] == what]
+
+    def wait(self, what: str, count: int = 1) -> list[dict[str, Any]]:
+        until(lambda: len(self.noted(what)) >= count, self)
+        return self.noted(what)
+
+    def log(self) -> str:
+        return (self.home / "log").read_text(errors="replace")
+
+    def end(self, sent: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(sent)
+        return self.process.wait(SOON)
+
+
+def until(holds: Callable[[], bool], running: Running) -> None:
+    end = time.monotonic() + SOON
+    while not holds():
+        if time.monotonic() > end or running.process.poll() is not None:
+            pytest.fail(f"it did not come to this; notes: {running.notes[-20:]}; log: {running.log()[-6000:]}")
+        time.sleep(0.05)
+
+
+def start(
+    broker: Broker, home: Path, *command: str, app: str = "tests.integration.stub_workers", **settings: str
+) -> Running:
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("TRUEUP_", "PYTHON", "CELERY"))
+    }
+    with (home / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", app, *command],
+            cwd=ROOT,
+            env=environment
+            | {"TRUEUP_BROKER_URL": broker.url, "TRUEUP_LOG_FORMAT": "json", "REMAP_SIGTERM": "SIGQUIT"}
+            | settings
+            | {"TEST_NOTES": str(home / "notes")},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    return Running(broker, home, process)
+
+
+@pytest.fixture(params=["valkey", "rabbitmq"])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    broker = Broker(request.getfixturevalue(f"{request.param}_url"))
+    broker.empty()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def valkey(valkey_url: str) -> Iterator[Broker]:
+    broker = Broker(valkey_url)
+    broker.empty()
+    yield broker
+    broker.close()
+
+
+WORKER = ("worker", "--without-gossip", "--without-mingle", "-O", "fair", "-c", "1", "-Q", ",".join(QUEUES))
+
+
+@pytest.fixture
+def worker(broker: Broker, tmp_path: Path) -> Iterator[Running]:
+    yield from _worker(broker, tmp_path)
+
+
+@pytest.fixture
+def valkey_worker(valkey: Broker, tmp_path: Path) -> Iterator[Running]:
+    yield from _worker(valkey, tmp_path)
+
+
+def _worker(broker: Broker, home: Path, **settings: str) -> Generator[Running, None, None]:
+    running = start(broker, home, *WORKER, **settings)
+    try:
+        running.wait("opened")
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.end()
+
+
+class TestAWorker:
+    def test_takes_what_a_stock_producer_sends(self, worker: Running) -> None:
+        worker.broker.send("intake.register_order", **ORDER)
+
+        (note,) = worker.wait("intake")
+        assert (note["name"], note["args"], note["kwargs"]) == ("intake.register_order", [], ORDER)
+
+    def test_opens_its_application_in_children_only_and_closes_it_there(self, worker: Running) -> None:
+        assert {note["pid"] for note in worker.notes}.isdisjoint({worker.process.pid})
+
+        worker.end()
+        assert len(worker.noted("closed")) == len(worker.noted("opened"))
+
+    def test_drains_what_it_is_hinted_at(self, worker: Running) -> None:
+        hints = CeleryHints(worker.broker.url)
+
+        for work in Work:
+            hints.hint(work)
+        hints.close()
+
+        notes = worker.wait("drain", 3)
+        assert {note["queue"] for note in notes} == {"polling", "notifications", "sweeps"}
+
+    def test_keeps_what_no_task_can_take_and_goes_on(self, worker: Running) -> None:
+        broker = worker.broker
+        broker.send("intake.no_such_task", a=1)
+        broker.send("celery.backend_cleanup")
+        broker.send_raw(b"[[], {}, {}]", content_type="application/x-python-serialize")
+        broker.send_raw(b"not json")
+        broker.send_raw(b"[[], 5, {}]")
+        broker.send_raw(b"[" * 5000)
+        broker.send_raw(b'{"a": 1}')
+        broker.send_raw(b"\xff\xfe\x00")
+        broker.send_raw(b"[[], {}, {}]", compression="application/x-gzip")
+        broker.send_raw(b"[[], {}, {}]", eta="2199-01-01T00:00:00+00:00")
+        broker.send_raw(b"[[], {}, {}]", expires="2001-01-01T00:00:00+00:00")
+        broker.send("intake.register_order", **ORDER)
+
+        refused = worker.wait("refused", 11)
+        worker.wait("intake")
+        assert [note["name"] for note in refused].count("intake.register_order") == 9
+        bodies = {base64.b64decode(note["body"])[:20] for note in refused}
+        assert {b"not json", b"[[], 5, {}]", b"\xff\xfe\x00", b'{"a": 1}'} <= bodies
+        whys = " ".join(note["why"] for note in refused)
+        for said in ("no_such_task", "backend_cleanup", "python-serialize", "not JSON", "expired", "eta", "decoded"):
+            assert said in whys
+        until(lambda: broker.depth(INTAKE) == 0, worker)
+
+    def test_hands_on_whatever_fields_a_message_has(self, worker: Running) -> None:
+        broker = worker.broker
+        broker.send("intake.register_order", "by", "position")
+        broker.send("intake.register_order", self="a", task="b", name="c")
+        broker.send("intake.register_order", order="x" * 10_000_000)
+
+        notes = worker.wait("intake", 3)
+        assert notes[0]["args"] == ["by", "position"]
+        assert notes[1]["kwargs"] == {"self": "a", "task": "b", "name": "c"}
+        assert notes[2]["kwargs"] > 10_000_000
+
+    def test_obeys_no_orders_about_itself(self, worker: Running) -> None:
+        embed = {"callbacks": [{"task": "celery.backend_cleanup"}], "chain": 5, "chord": "x"}
+        body = json.dumps([[], ORDER, embed]).encode()
+        worker.broker.send_raw(body, timelimit=["x", 0], retries="y", id={"a": 1}, root_id=7)
+
+        (note,) = worker.wait("intake")
+        assert note["kwargs"] == ORDER
+
+    def test_keeps_a_message_until_the_store_is_back(self, worker: Running) -> None:
+        away = worker.home / "notes.away"
+        away.touch()
+        worker.broker.send("intake.register_order", **ORDER)
+        worker.broker.send("intake.no_such_task", a=1)
+        worker.wait("away", 8)  # more than two deliveries of both
+
+        away.unlink()
+
+        worker.wait("intake")
+        worker.wait("refused")
+        until(lambda: worker.broker.depth(INTAKE) == 0, worker)
+        time.sleep(0.5)
+        assert len(worker.noted("intake")) == len(worker.noted("refused")) == 1
+
+    def test_keeps_a_message_that_meets_a_bug(self, worker: Running) -> None:
+        worker.broker.send("intake.cancel_order", order="bug")
+
+        (note,) = worker.wait("refused")
+        assert note["name"] == "intake.cancel_order"
+        assert json.loads(base64.b64decode(note["body"])) == [[], {"order": "bug"}]
+        assert "ZeroDivisionError" in note["why"]
+
+    def test_keeps_a_message_that_kills_its_children_after_a_few(self, worker: Running) -> None:
+        worker.broker.send("intake.register_order", order="kills")
+
+        (note,) = worker.wait("refused")
+        assert len(worker.noted("killed")) == 4
+        assert note["name"] == "intake.register_order"
+        assert json.loads(base64.b64decode(note["body"])) == [[], {"order": "kills"}]
+        worker.broker.send("intake.register_order", **ORDER)
+        worker.wait("intake")
+
+
+class TestAWorkerOnQuorumQueues:
+    @pytest.fixture
+    def quorum_worker(self, rabbitmq_url: str, tmp_path: Path) -> Iterator[Running]:
+        broker = Broker(rabbitmq_url)
+        broker.empty()
+        yield from _worker(broker, tmp_path, TRUEUP_INTAKE_QUEUE_TYPE="quorum")
+        broker.close()
+
+    def test_sets_nothing_aside_however_long_the_store_is_away(self, quorum_worker: Running) -> None:
+        away = quorum_worker.home / "notes.away"
+        away.touch()
+        producer = publisher(quorum_worker.broker.url, intake_queue_type="quorum")
+        producer.send_task("intake.register_order", kwargs=ORDER, queue=INTAKE)
+        producer.close()
+        quorum_worker.wait("away", 3 * 8)  # three tries each; five deliveries are the limit
+
+        away.unlink()
+
+        assert quorum_worker.wait("intake")[0]["kwargs"] == ORDER
+
+    def test_leaves_what_it_held_to_the_next_worker_when_it_is_killed(
+        self, quorum_worker: Running, tmp_path: Path
+    ) -> None:
+        producer = publisher(quorum_worker.broker.url, intake_queue_type="quorum")
+        producer.send_task("intake.register_order", kwargs=ORDER | {"order": "hangs"}, queue=INTAKE)
+        producer.close()
+        quorum_worker.wait("hangs")
+
+        quorum_worker.end(signal.SIGKILL)
+        home = tmp_path / "next"
+        home.mkdir()
+        (home / "notes.awake").touch()
+        following = _worker(quorum_worker.broker, home, TRUEUP_INTAKE_QUEUE_TYPE="quorum")
+
+        assert next(following).wait("intake")[0]["kwargs"]["order"] == "hangs"
+        following.close()
+
+
+class TestAWorkerOnAList:
+    def test_keeps_entries_that_are_no_messages(self, valkey_worker: Running) -> None:
+        message = {"body": "e30=", "headers": {}, "content-type": "application/json", "content-encoding": "utf-8"}
+        place = {"delivery_info": {"exchange": "", "routing_key": INTAKE}, "delivery_tag": "1"}
+        entries = [
+            b"garbage",
+            b"\xff\x00\xfe",
+            b"5",
+            b"{}",
+            json.dumps(message | {"body": "a", "properties": place | {"body_encoding": "base64"}}).encode(),
+            json.dumps(message | {"properties": place | {"body_encoding": "rot13"}}).encode(),
+            json.dumps(message | {"properties": place | {"delivery_info": None}}).encode(),
+            json.dumps(message | {"headers": [1], "properties": place}).encode(),
+            json.dumps(message | {"properties": place | {"delivery_tag": {"a": 1}}}).encode(),
+        ]
+        with redis.Redis.from_url(valkey_worker.broker.url) as client:
+            client.publish("/0.celery.pidbox", b"{}")
+            for entry in entries:
+                client.lpush(INTAKE, entry)
+
+            refused = valkey_worker.wait("refused", len(entries))
+            valkey_worker.broker.send("intake.register_order", **ORDER)
+            valkey_worker.wait("intake")
+
+            assert [base64.b64decode(note["body"]) for note in refused] == entries
+            assert {note["name"] for note in refused} == {INTAKE}
+            until(lambda: client.hlen("unacked") == 0, valkey_worker)
+
+    def test_keeps_them_although_the_store_is_away_when_they_come(self, valkey_worker: Running) -> None:
+        away = valkey_worker.home / "notes.away"
+        away.touch()
+        with redis.Redis.from_url(valkey_worker.broker.url) as client:
+            client.lpush(INTAKE, b"garbage")
+        valkey_worker.wait("away", 4)
+
+        away.unlink()
+
+        (note,) = valkey_worker.wait("refused")
+        assert base64.b64decode(note["body"]) == b"garbage"
+
+
+class TestHints:
+    def test_are_few_however_often_they_are_given(self, broker: Broker) -> None:
+        hints = [CeleryHints(broker.url) for _ in range(5)]
+
+        for each in hints:
+            for _ in range(10):
+                each.hint(Work.POLL)
+
+        assert [each.depth("polling") for each in hints] == [3] * 5
+        for each in hints:
+            each.close()
+
+    def test_cost_little_and_raise_nothing_while_the_broker_is_away(self) -> None:
+        for url in ("redis://127.0.0.1:1/0", "amqp://127.0.0.1:1//"):
+            hints = CeleryHints(url)
+
+            begun = time.monotonic()
+            for _ in range(100):
+                hints.hint(Work.POLL)
+
+            assert time.monotonic() - begun < 1
+            assert hints.depth("polling") is None
+            hints.close()
+
+
+class TestAPublisherOfOurs:
+    def test_writes_to_the_queues_that_workers_read(self, worker: Running) -> None:
+        app = publisher(worker.broker.url)
+        app.send_task("intake.register_order", kwargs=ORDER, queue=INTAKE)
+        app.close()
+
+        assert worker.wait("intake")[0]["kwargs"] == ORDER
+
+
+class TestBeat:
+    def test_leaves_no_more_than_a_few_ticks_where_nobody_reads(self, broker: Broker, tmp_path: Path) -> None:
+        beat = start(broker, tmp_path, "beat", "--pidfile=", TRUEUP_SWEEP_SECONDS="0.1")
+        try:
+            time.sleep(6)
+            assert beat.process.poll() is None, beat.log()
+            depths = {queue: broker.depth(queue) for queue in ("polling", "notifications", "sweeps")}
+        finally:
+            beat.end()
+
+        assert depths == {"polling": 3, "notifications": 3, "sweeps": 3}
+        assert not list(ROOT.glob("celerybeat-schedule*"))
+
+    def test_has_workers_drain_every_queue(self, worker: Running, tmp_path: Path) -> None:
+        home = tmp_path / "beat"
+        home.mkdir()
+        beat = start(worker.broker, home, "beat", "--pidfile=", TRUEUP_SWEEP_SECONDS="0.2")
+        try:
+            notes = worker.wait("drain", 12)
+        finally:
+            beat.end()
+
+        assert {note["queue"] for note in notes} == {"polling", "notifications", "sweeps"}
