@@ -92,7 +92,7 @@ def _one(
     else:
         if len(_canonical(received.body)) <= _LARGEST:
             return Parsed(accepted=(received,))
-        wrong = (FieldError(field=path, reason=f"is larger than {_LARGEST // 1024} KiB"),)
+        wrong = (FieldError(field=path or "message", reason=f"is larger than {_LARGEST // 1024} KiB"),)
     return Parsed(refused=(_refused(name or model.name, given, wrong, origin),))
 
 
