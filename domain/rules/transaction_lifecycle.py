@@ -45,7 +45,10 @@ def _closed(home: S) -> Mapping[Signal, S]:
 TRANSITIONS: Final[Mapping[S, Mapping[Signal, S]]] = MappingProxyType({
     S.CREATED: {**_OPEN, Signal.CREATED: S.CREATED, Signal.PENDING: S.PENDING, Signal.ATTEMPTED: S.ATTEMPTED},
     S.PENDING: {**_OPEN, Signal.PENDING: S.PENDING, Signal.ATTEMPTED: S.ATTEMPTED},
-    S.ATTEMPTED: {**_OPEN, Signal.ATTEMPTED: S.ATTEMPTED, Signal.PENDING: S.ATTEMPTED},
+    S.ATTEMPTED: {
+        # Another attempt is allowed, so one that is declined ends nothing.
+        **_OPEN, Signal.ATTEMPTED: S.ATTEMPTED, Signal.PENDING: S.ATTEMPTED, Signal.DECLINED: S.ATTEMPTED,
+    },
     S.AUTHORIZED: {
         Signal.AUTHORIZED: S.AUTHORIZED, Signal.CAPTURED: S.AUTHORIZED, Signal.PAID: S.PAID, Signal.VOIDED: S.CANCELED,
         # A hold that lapses or is released at the provider leaves nothing to collect.
