@@ -1,0 +1,220 @@
+"""The inbox: commands kept before they are acknowledged, and input that was not accepted."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from adapters.persistence import outbox
+from adapters.persistence.columns import Columns, run, to_json
+from adapters.persistence.due_work import SqlDueWork
+from adapters.persistence.lanes import SqlLanes
+from domain.model.command import Received, RefusedMessage
+from domain.model.decision import CommandOutcome, CommandState
+from domain.model.due_work import Due, LaneFamily
+from domain.ports.persistence import Stored, WaitingCommand
+from domain.rules.events import message_refused
+
+_PUT: Final = Columns(
+    "c",
+    merchant="text",
+    name="text",
+    key="text",
+    content="text",
+    body="jsonb",
+    reference="text",
+    actor="text",
+    trace="text",
+)
+_INSERT: Final = f"""
+INSERT INTO inbox (merchant, name, key, content, body, "order", state, actor, trace, received_at)
+SELECT c.merchant, c.name, c.key, c.content, c.body::jsonb, c.reference, 'accepted', c.actor, c.trace, %(now)s
+FROM {_PUT.table}
+ON CONFLICT (merchant, name, key) DO NOTHING
+RETURNING id
+"""
+_KEYS: Final = Columns("c", merchant="text", name="text", key="text")
+_KNOWN: Final = f"""
+SELECT i.id, i.merchant, i.name, i.key, i.content, i.state FROM {_KEYS.table}
+JOIN inbox i ON i.merchant = c.merchant AND i.name = c.name AND i.key = c.key
+"""
+_OUTCOMES: Final = Columns("c", id="bigint", state="text", reason="text")
+_CONCLUDE: Final = f"""
+UPDATE inbox i SET state = c.state, reason = c.reason FROM {_OUTCOMES.table} WHERE i.id = c.id
+RETURNING i.id, i.merchant, i.name, i."order", i.state, i.reason, i.received_at
+"""
+_WAKE: Final = """
+UPDATE due_work d SET generation = d.generation + 1,
+    due_at = CASE WHEN d.lease IS NULL THEN %(now)s ELSE d.due_at END
+FROM inbox i
+WHERE i.state = 'waiting' AND d.subject = i.id
+  AND (i.merchant, i."order") IN (SELECT * FROM unnest(%(merchants)s::text[], %(orders)s::text[]))
+"""
+_REFUSED: Final = Columns(
+    "c",
+    digest="text",
+    name="text",
+    merchant="text",
+    reference="text",
+    body="text",
+    errors="jsonb",
+    channel="text",
+    position="int",
+)
+_REFUSE: Final = f"""
+INSERT INTO refused_messages AS r (digest, name, merchant, "order", body, errors, channel, received_at)
+SELECT c.digest, c.name, c.merchant, c.reference, c.body, c.errors::jsonb, c.channel, %(now)s
+FROM {_REFUSED.table} ORDER BY c.position
+ON CONFLICT (digest) DO UPDATE SET times = r.times + 1
+RETURNING r.id, r.times, r.digest
+"""
+
+
+def conclude(connection: Connection, outcomes: Sequence[CommandOutcome], *, now: datetime) -> None:
+    """Write what became of commands; one that is refused after it was accepted is announced."""
+    rows = [(o.command, o.state, o.reason) for o in outcomes]
+    written = run(connection, _CONCLUDE, _OUTCOMES.parameters(rows)).fetchall()
+    told = [
+        outbox.Named(
+            f"evt_command_{command}_refused",
+            message_refused(
+                merchant,
+                name=name,
+                order=order,
+                errors=[{"field": "order", "reason": reason or "refused"}],
+                received_at=received_at,
+            ),
+        )
+        for command, merchant, name, order, state, reason, received_at in written
+        if state == CommandState.REFUSED
+    ]
+    outbox.store(connection, told, now=now)
+
+
+class SqlInbox:
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+
+    def put(self, received: Sequence[Received]) -> Sequence[Stored]:
+        if not received:
+            return []
+        first: dict[tuple[str, str, str], Received] = {}
+        for r in received:
+            first.setdefault(_key(r), r)
+        fresh = {
+            row[0]
+            for row in run(self._connection, _INSERT, _PUT.parameters((_row(r) for r in first.values()), now=self._now))
+        }
+        known = {(row[1], row[2], row[3]): row for row in run(self._connection, _KNOWN, _KEYS.parameters(first))}
+        return [_stored(r, known[_key(r)], new=r is first[_key(r)] and known[_key(r)][0] in fresh) for r in received]
+
+    def wait(self, stored: Mapping[int, Due], *, merchants: Mapping[int, str]) -> None:
+        lanes = SqlLanes(self._connection, self._now).ensure(LaneFamily.MERCHANT, merchants.values())
+        SqlDueWork(self._connection, self._now).plan(
+            (command, lanes[merchants[command]], due) for command, due in stored.items()
+        )
+
+    def wake(self, orders: Sequence[tuple[str, str]]) -> None:
+        parameters = {
+            "merchants": [merchant for merchant, _ in orders],
+            "orders": [order for _, order in orders],
+            "now": self._now,
+        }
+        run(self._connection, _WAKE, parameters)
+
+    def get_many(self, ids: Sequence[int]) -> Mapping[int, WaitingCommand]:
+        rows = run(
+            self._connection,
+            'SELECT id, merchant, "order", name, body, actor, received_at FROM inbox'
+            " WHERE id = ANY(%(ids)s::bigint[]) AND state = 'waiting'",
+            {"ids": list(ids)},
+        )
+        return {
+            row[0]: WaitingCommand(
+                id=row[0],
+                merchant=row[1],
+                order=row[2],
+                name=row[3],
+                body=row[4],
+                actor=row[5],
+                received_at=row[6],
+            )
+            for row in rows
+        }
+
+    def conclude(self, outcomes: Sequence[CommandOutcome]) -> None:
+        if outcomes:
+            conclude(self._connection, outcomes, now=self._now)
+
+    def refuse(self, messages: Sequence[RefusedMessage], *, announce: bool = True) -> None:
+        if not messages:
+            return
+        kept = {_digest(message): message for message in messages}
+        rows = [
+            (digest, m.name, m.merchant, m.order, m.body, to_json(_errors(m)), m.channel, position)
+            for position, (digest, m) in enumerate(kept.items())
+        ]
+        written = run(self._connection, _REFUSE, _REFUSED.parameters(rows, now=self._now)).fetchall()
+        if not announce:
+            return
+        known = {
+            row[0]
+            for row in run(
+                self._connection,
+                "SELECT id FROM merchants WHERE id = ANY(%(ids)s::text[])",
+                {"ids": [m.merchant for m in kept.values() if m.merchant is not None]},
+            )
+        }
+        told = [
+            outbox.Named(f"evt_refused_{key}", _announcement(kept[digest], self._now))
+            for key, times, digest in written
+            if times == 1 and kept[digest].merchant in known
+        ]
+        outbox.store(self._connection, told, now=self._now)
+
+
+def _key(received: Received) -> tuple[str, str, str]:
+    return received.command.merchant, received.command.name, received.key
+
+
+def _row(received: Received) -> tuple[Any, ...]:
+    command = received.command
+    return (
+        command.merchant,
+        command.name,
+        received.key,
+        received.content,
+        to_json(received.body),
+        command.order,
+        received.actor,
+        received.trace,
+    )
+
+
+def _stored(received: Received, row: Any, *, new: bool) -> Stored:
+    if new:
+        return Stored(id=row[0])
+    same = row[4] == received.content
+    return Stored(id=row[0], repeat=same, conflict=not same, state=CommandState(row[5]))
+
+
+def _errors(message: RefusedMessage) -> list[dict[str, str]]:
+    return [{"field": error.field, "reason": error.reason} for error in message.errors]
+
+
+def _digest(message: RefusedMessage) -> str:
+    text = to_json([message.name, message.merchant, message.body, _errors(message)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _announcement(message: RefusedMessage, now: datetime) -> Any:
+    return message_refused(
+        message.merchant or "",
+        name=message.name,
+        order=message.order,
+        errors=_errors(message),
+        received_at=now,
+    )

@@ -1,0 +1,76 @@
+"""The outbox: events stored with the change that caused them, and the streams that carry them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from adapters.persistence.columns import Columns, run, to_json
+from domain.model.event import Event
+
+_EVENTS: Final = Columns(
+    "c", event="text", type="text", merchant="text", order_id="bigint", sequence="int", body="text", position="int"
+)
+_INSERT: Final = f"""
+INSERT INTO events (event, type, merchant, order_id, sequence, body, created_at)
+SELECT c.event, c.type, c.merchant, c.order_id, c.sequence, convert_to(c.body, 'UTF8'), %(now)s
+FROM {_EVENTS.table} ORDER BY c.position
+RETURNING id
+"""
+
+# An existing stream is not touched, so that nothing here waits for one that is being delivered.
+_STREAMS: Final = """
+INSERT INTO streams (endpoint, order_id, single_event)
+SELECT DISTINCT e.id, ev.order_id, CASE WHEN ev.order_id IS NULL THEN ev.id END
+FROM events ev JOIN endpoints e ON e.merchant = ev.merchant AND (e.types IS NULL OR ev.type = ANY(e.types))
+WHERE ev.id = ANY(%(ids)s::bigint[])
+ON CONFLICT (endpoint, key) DO NOTHING
+"""
+# A stream that is at work or backing off keeps its plan; the generation tells its holder that more has come.
+_DUE: Final = """
+INSERT INTO due_work AS d (subject, lane, kind, due_at)
+SELECT DISTINCT s.id, e.lane, 'deliver', %(now)s::timestamptz
+FROM events ev
+JOIN endpoints e ON e.merchant = ev.merchant AND (e.types IS NULL OR ev.type = ANY(e.types))
+JOIN streams s ON s.endpoint = e.id AND s.key = coalesce(ev.order_id, -ev.id)
+WHERE ev.id = ANY(%(ids)s::bigint[]) ORDER BY s.id
+ON CONFLICT (subject) DO UPDATE SET generation = d.generation + 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An event with the name under which every receiver knows it."""
+
+    name: str
+    event: Event
+    sequence: int | None = None
+
+
+def store(connection: Connection, events: Sequence[Named], *, now: datetime) -> None:
+    """Store events, their bodies frozen, and make the streams due that carry them."""
+    if not events:
+        return
+    rows = [
+        (
+            named.name,
+            named.event.type,
+            named.event.merchant,
+            named.event.order_id,
+            named.sequence,
+            body_of(named, now),
+            position,
+        )
+        for position, named in enumerate(events)
+    ]
+    ids = [row[0] for row in run(connection, _INSERT, _EVENTS.parameters(rows, now=now))]
+    run(connection, _STREAMS, {"ids": ids})
+    run(connection, _DUE, {"ids": ids, "now": now})
+
+
+def body_of(named: Named, now: datetime) -> str:
+    """The body as every try will send it, byte for byte."""
+    data = {"event": named.name, **named.event.data}
+    return to_json({"type": named.event.type, "timestamp": now, "data": data})

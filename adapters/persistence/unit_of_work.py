@@ -1,0 +1,141 @@
+"""The unit of work on PostgreSQL: one transaction, one clock reading, everything or nothing."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Final
+
+import psycopg.errors
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from adapters.persistence import cases, changes, outbox
+from adapters.persistence.columns import run
+from adapters.persistence.due_work import SqlDueWork
+from adapters.persistence.inbox import SqlInbox
+from adapters.persistence.lanes import SqlLanes
+from adapters.persistence.orders import SqlOrders
+from adapters.persistence.streams import SqlStreams
+from domain.model.case import CaseKind, CaseOpening
+from domain.model.decision import Decision
+from domain.model.due_work import Claim, LaneFamily
+from domain.model.merchant import Merchant
+from domain.ports.persistence import Conflict
+
+# Somebody else was first, and a second run of the same unit of work finds the new state.
+_CONFLICTS: Final = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.LockNotAvailable,
+)
+
+
+class ParkingSqlDueWork(SqlDueWork):
+    """Due work that also knows how to give up on a row: its case is opened where the row is taken out."""
+
+    def park(self, claim: Claim, subjects: Sequence[int]) -> None:
+        openings = []
+        for subject, kind, claims, error, merchant, order_id, amount, currency in self.take_out(claim, subjects):
+            opening = CaseOpening(
+                kind=CaseKind.STUCK,
+                known=f"{kind} was tried {claims} times in vain; the last error: {error or 'its worker died'}",
+                amount_at_risk=amount,
+            )
+            about = cases.About(subject=subject, merchant=merchant, order_id=order_id, currency=currency)
+            openings.append((about, opening))
+        outbox.store(self._connection, cases.open_cases(self._connection, openings, now=self._now), now=self._now)
+
+
+class SqlMerchants:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get_many(self, ids: Iterable[str]) -> Mapping[str, Merchant]:
+        rows = run(
+            self._connection,
+            "SELECT id, name, email, cancellation_timeout, checkout_timeout, tolerance FROM merchants"
+            " WHERE id = ANY(%(ids)s::text[])",
+            {"ids": sorted(set(ids))},
+        )
+        return {
+            row[0]: Merchant(
+                id=row[0],
+                name=row[1],
+                email=row[2],
+                cancellation_timeout=_duration(row[3]),
+                checkout_timeout=_duration(row[4]),
+                tolerance=row[5],
+            )
+            for row in rows
+        }
+
+
+class SqlUnitOfWork:
+    def __init__(self, connection: Connection, now: datetime, trace: str | None) -> None:
+        self._connection = connection
+        self._trace = trace
+        self.now = now
+        self.lanes = SqlLanes(connection, now)
+        self.due_work = ParkingSqlDueWork(connection, now)
+        self.orders = SqlOrders(connection, now, trace)
+        self.inbox = SqlInbox(connection, now)
+        self.streams = SqlStreams(connection, now)
+        self.merchants = SqlMerchants(connection)
+
+    def apply(self, decisions: Sequence[Decision], claim: Claim | None = None) -> Sequence[int]:
+        saved = list(decisions) if claim is None else self._settle(decisions, claim)
+        if saved:
+            changes.write(self._connection, saved, now=self.now, trace=self._trace)
+        if claim is None:
+            self._replan(saved)
+        return [decision.order.id for decision in saved]
+
+    def commit(self) -> None:
+        self._connection.commit()
+
+    def _settle(self, decisions: Sequence[Decision], claim: Claim) -> list[Decision]:
+        plans = [(decision.row, decision.due) for decision in decisions if decision.row is not None]
+        versions = {decision.order.id: decision.before.version for decision in decisions}
+        held = self.due_work.settle(claim, plans, versions)
+        return [decision for decision in decisions if decision.order.id in held]
+
+    def _replan(self, decisions: Sequence[Decision]) -> None:
+        planned = [d for d in decisions if not d.keep_due]
+        lanes = self.lanes.ids(LaneFamily.PROVIDER, {d.order.transaction.provider for d in planned})
+        self.due_work.plan(
+            (d.order.id, lanes[d.order.transaction.provider], d.due) for d in planned if d.due is not None
+        )
+        ended = [d.order.id for d in planned if d.due is None]
+        if ended:
+            self.due_work.remove(ended)
+
+
+class SqlUnitOfWorkFactory:
+    """Makes units of work. Tests that live in one process may give them their `now`; nothing else may."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        trace: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._trace = trace
+
+    @contextmanager
+    def __call__(self) -> Iterator[SqlUnitOfWork]:
+        with self._engine.connect() as connection:
+            now = run(connection, "SELECT now()").scalar_one() if self._clock is None else self._clock()
+            try:
+                yield SqlUnitOfWork(connection, now, self._trace())
+            except DBAPIError as error:
+                if isinstance(error.orig, _CONFLICTS):
+                    raise Conflict(str(error.orig).splitlines()[0]) from error
+                raise
+
+
+def _duration(seconds: int | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)

@@ -1,0 +1,213 @@
+"""What we need of the store: one unit of work is one transaction, and its `now` is the store's."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from domain.model.case import CaseOpening
+from domain.model.command import Received, RefusedMessage
+from domain.model.decision import CommandOutcome, CommandState, Decision
+from domain.model.due_work import Claim, Claimed, Due, Lane, LaneFamily, Work
+from domain.model.merchant import Merchant
+from domain.model.order import Order
+
+
+class Lanes(Protocol):
+    """The lanes' rows. They are locked until the unit of work ends, always in the order of their ids."""
+
+    def ensure(self, family: LaneFamily, names: Iterable[str]) -> Mapping[str, int]:
+        """Make the lanes that are missing; return {name: id} of all that were named."""
+
+    def lock_due(self, works: Sequence[Work]) -> Sequence[Lane]:
+        """Return, locked, every lane that may be asked now and has a due row of one of these works."""
+
+    def lock(self, ids: Iterable[int]) -> Sequence[Lane]:
+        """Return these lanes, locked."""
+
+    def save(self, lanes: Iterable[Lane]) -> None:
+        """Write tokens, failures and pauses back; the operator's switches are left alone."""
+
+
+class DueWork(Protocol):
+    """The rows of due work. A row that another worker has locked or leased is never waited for."""
+
+    def candidates(self, lanes: Mapping[int, Mapping[Work, int]]) -> Mapping[int, Mapping[Work, Sequence[Claimed]]]:
+        """Return, locked, up to {lane: {work: limit}} healthy due rows of each, those due first first."""
+
+    def suspects(self, lanes: Iterable[int], works: Sequence[Work]) -> Sequence[Claimed]:
+        """Return, locked, one due row that was claimed in vain before (`SUSPECT_AFTER` times or more), or none."""
+
+    def lease(self, rows: Sequence[Claimed], until: datetime) -> Claim:
+        """Lease these rows under a new token; each counts the claim in itself."""
+
+    def settle(
+        self, claim: Claim, plans: Sequence[tuple[Claimed, Due | None]], versions: Mapping[int, int] | None = None
+    ) -> frozenset[int]:
+        """Give rows back with their next plan, None ending it; return those whose lease held and that are fresh.
+
+        `versions` is {order: the version that was read}, for rows that stand for orders.
+        """
+
+    def release(self, claim: Claim, errors: Mapping[int, str], *, until: datetime) -> None:
+        """Give up {subject: why} with their claims counted, to be tried again at `until`."""
+
+    def park(self, claim: Claim, subjects: Sequence[int]) -> None:
+        """Take rows out that were claimed in vain too often: each becomes a STUCK case that holds its last error."""
+
+    def bump(self, subjects: Sequence[int]) -> None:
+        """Make these subjects due now, whatever their plan was; one that is being worked on follows at once."""
+
+
+class Orders(Protocol):
+    def get_many(self, ids: Sequence[int]) -> Mapping[int, Order]:
+        """Return {id: order}; an unknown id is left out."""
+
+    def lock_by_reference(self, merchant: str, reference: str) -> Order | None:
+        """Return the merchant's order, locked together with its due row; None if it is not known."""
+
+    def next_ids(self, count: int) -> Sequence[int]:
+        """Return fresh ids for new orders."""
+
+    def taken(self, payments: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Return those of the (provider, reference) pairs that an order has named before."""
+
+    def register(self, orders: Sequence[tuple[Order, Due, Mapping[str, object] | None]], *, actor: str) -> None:
+        """Store new orders with their first due row, their history and event, and the bill that came with each.
+
+        Raises:
+            Conflict: a concurrent unit of work was first with one of them; run the unit of work again.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What the inbox says of a command that came in. `repeat` if the same was here before, `conflict` if another."""
+
+    id: int
+    repeat: bool = False
+    conflict: bool = False
+    state: CommandState = CommandState.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingCommand:
+    """A command of the inbox that waits for its order."""
+
+    id: int
+    merchant: str
+    order: str
+    name: str
+    body: Mapping[str, object]
+    actor: str
+    received_at: datetime
+
+
+class Inbox(Protocol):
+    def put(self, received: Sequence[Received]) -> Sequence[Stored]:
+        """Keep commands, in their order; one whose (merchant, name, key) is known is not kept again."""
+
+    def wait(self, stored: Mapping[int, Due], *, merchants: Mapping[int, str]) -> None:
+        """Leave {inbox id: when to try} as due work of its merchant's lane."""
+
+    def wake(self, orders: Sequence[tuple[str, str]]) -> None:
+        """Make the commands due that wait for these (merchant, order)."""
+
+    def get_many(self, ids: Sequence[int]) -> Mapping[int, WaitingCommand]: ...
+
+    def conclude(self, outcomes: Sequence[CommandOutcome]) -> None:
+        """Write what became of commands."""
+
+    def refuse(self, messages: Sequence[RefusedMessage], *, announce: bool = True) -> None:
+        """Keep refused input; the same input twice is kept once and counted. Its merchant, if known, is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The next event of a stream, and what is known of its delivery."""
+
+    stream: int
+    event_row: int
+    event: str
+    body: bytes
+    url: str
+    secrets: tuple[str, ...]
+    endpoint: int
+    merchant: str
+    order_id: int | None
+    first_tried_at: datetime | None
+    tries: int
+    more: bool  # another event waits behind this one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryDecision:
+    """What follows from one try: the cursor moves on, or the same event is due again."""
+
+    row: Claimed
+    head: Head
+    delivered: bool
+    status: int | None
+    error: str | None
+    due: Due | None  # the next try; None where nothing waits behind a delivered or given-up event
+    given_up: bool = False
+    disable: bool = False
+    opening: CaseOpening | None = None
+
+
+class Streams(Protocol):
+    def heads(self, ids: Sequence[int]) -> Mapping[int, Head]:
+        """Return {stream: its next event}; a stream with nothing to deliver is left out."""
+
+    def apply(self, decisions: Sequence[DeliveryDecision], claim: Claim) -> Sequence[int]:
+        """Write what became of tries; return the streams whose lease still held."""
+
+    def end(self, claim: Claim, streams: Sequence[Claimed]) -> None:
+        """Take the due rows of streams away that have nothing to deliver, unless an event came meanwhile."""
+
+
+class Merchants(Protocol):
+    def get_many(self, ids: Iterable[str]) -> Mapping[str, Merchant]: ...
+
+
+class Conflict(Exception):
+    """Another unit of work was first; nothing of this one is kept, and it may be run again."""
+
+
+class UnitOfWork(Protocol):
+    """One transaction. What is not committed is undone when the block ends."""
+
+    @property
+    def now(self) -> datetime:
+        """The store's clock, read once; it decides everything."""
+
+    @property
+    def lanes(self) -> Lanes: ...
+    @property
+    def due_work(self) -> DueWork: ...
+    @property
+    def orders(self) -> Orders: ...
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def streams(self) -> Streams: ...
+    @property
+    def merchants(self) -> Merchants: ...
+
+    def apply(self, decisions: Sequence[Decision], claim: Claim | None = None) -> Sequence[int]:
+        """Write a wave of decisions; return the orders whose decision was saved.
+
+        With a claim, a row is saved only while its lease holds and its order is as it was read; its plan is
+        overwritten only where nobody re-planned it meanwhile. Without one, the orders must be locked by this
+        unit of work, and their rows are re-planned from outside.
+
+        Raises:
+            Conflict: an order was changed by somebody who did not hold its lock.
+        """
+
+    def commit(self) -> None: ...
+
+
+class UnitOfWorkFactory(Protocol):
+    def __call__(self) -> AbstractContextManager[UnitOfWork]: ...
