@@ -110,7 +110,7 @@ def _labelled(table: Mapping[State, Mapping[Sig, State]]) -> list[tuple[State, S
     return [(state, target, ", ".join(named)) for (state, target), named in signals.items()]
 
 
-def _diagram(first: StrEnum, steps: Iterable[tuple[StrEnum, StrEnum, str]], finals: Iterable[StrEnum]) -> str:
+def _diagram(first: State, steps: Iterable[tuple[State, State, str]], finals: Iterable[State]) -> str:
     lines = ["stateDiagram-v2", f"    [*] --> {first}"]
     lines += [f"    {state} --> {target}" + (f": {label}" if label else "") for state, target, label in steps]
     lines += [f"    {state} --> [*]" for state in finals]
