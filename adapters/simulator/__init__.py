@@ -1,0 +1,1 @@
+"""The simulated provider: a process of its own that shares no code with what it judges."""
