@@ -4,11 +4,13 @@
 
 import json
 import logging
+import warnings
 from typing import Any, Final
 
 import structlog
 from billiard.exceptions import WorkerLostError
 from celery import Task
+from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import (
     setup_logging,
     task_failure,
@@ -34,6 +36,8 @@ log = structlog.get_logger(__name__)
 def log_as_everywhere(**_: object) -> None:
     """Take Celery's place: whoever connects here configures logging, and Celery leaves it alone."""
     settings = load()
+    # What it warns of is settled: a broker that blinks ends no child (config.messaging).
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning, module="celery.worker.consumer")
     configure(settings.log_level, settings.log_format)
     if settings.log_level != "DEBUG":
         for name in _TALKATIVE:

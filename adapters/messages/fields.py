@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from domain.model.money import AMOUNT
 
@@ -117,9 +117,21 @@ Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(
 Reference = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(identifier)]
 Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(identifier)]
 Prose = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(storable)]
-Amount = Annotated[str, AfterValidator(_amount)]
-Instant = Annotated[str, AfterValidator(_is_instant)]
-Day = Annotated[str, AfterValidator(_is_day)]
+Amount = Annotated[
+    str,
+    AfterValidator(_amount),
+    WithJsonSchema({"type": "string", "pattern": f"^{AMOUNT.pattern}$", "description": "Greater than zero."}),
+]
+Instant = Annotated[
+    str,
+    AfterValidator(_is_instant),
+    WithJsonSchema({"type": "string", "format": "date-time", "description": "RFC 3339, with an offset."}),
+]
+Day = Annotated[
+    str,
+    AfterValidator(_is_day),
+    WithJsonSchema({"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}),
+]
 Seconds = Annotated[int, Field(ge=1, le=MOST_SECONDS)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Free = Annotated[Any, AfterValidator(plain)]

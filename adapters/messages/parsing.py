@@ -20,7 +20,7 @@ MANY: Final = "intake.register_orders"
 # What a producer may send on the queue `intake`.
 NAMES: Final = frozenset(BY_NAME) - {PollOrder.name} | {MANY}
 
-_MOST_ORDERS: Final = 1000
+MOST_ORDERS: Final = 1000
 _LARGEST: Final = 256 * 1024
 _IDENTIFIER: Final = TypeAdapter[str](Identifier)
 
@@ -201,8 +201,8 @@ def _orders_errors(orders: object) -> Sequence[FieldError]:
         reason = "should be a list"
     elif not orders:
         reason = "is empty"
-    elif len(orders) > _MOST_ORDERS:
-        reason = f"has more than {_MOST_ORDERS:,} entries"
+    elif len(orders) > MOST_ORDERS:
+        reason = f"has more than {MOST_ORDERS:,} entries"
     else:
         return ()
     return (FieldError(field="orders", reason=reason),)

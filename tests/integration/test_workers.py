@@ -405,3 +405,24 @@ class TestBeat:
             beat.end()
 
         assert {note["queue"] for note in notes} == {"polling", "notifications", "sweeps"}
+
+    def test_and_workers_go_on_when_all_connections_break(self, valkey_worker: Running, tmp_path: Path) -> None:
+        home = tmp_path / "beat"
+        home.mkdir()
+        beat = start(valkey_worker.broker, home, "beat", "--pidfile=", TRUEUP_SWEEP_SECONDS="0.2")
+        hints = CeleryHints(valkey_worker.broker.url)
+        hints.hint(Work.POLL)
+        try:
+            valkey_worker.wait("drain", 3)
+            with redis.Redis.from_url(valkey_worker.broker.url) as client:
+                client.client_kill_filter(_type="normal", skipme=True)
+            before = len(valkey_worker.noted("drain"))
+
+            valkey_worker.wait("drain", before + 6)
+            valkey_worker.broker.send("intake.register_order", **ORDER)
+            valkey_worker.wait("intake")
+            hints.hint(Work.POLL)
+            assert hints.depth("polling") is not None
+        finally:
+            beat.end()
+            hints.close()
