@@ -9,6 +9,7 @@ from aiohttp import web
 from adapters.simulator.answers import Answer, problem
 from adapters.simulator.barriers import BarrierOrder
 from adapters.simulator.book import AlreadyThere
+from adapters.simulator.events import Endpoint, Events
 from adapters.simulator.faults import Rule, Rules
 from adapters.simulator.misbehavior import respond
 from adapters.simulator.payments import Payment
@@ -24,8 +25,9 @@ class RuleSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Controls:
-    def __init__(self, provider: SimulatedProvider) -> None:
+    def __init__(self, provider: SimulatedProvider, events: Events) -> None:
         self.provider = provider
+        self.events = events
         self.book = provider.book
         self.now = provider.now
 
@@ -37,6 +39,7 @@ class Controls:
             web.get(f"{PREFIX}/rules", self.rules, allow_head=False),
             web.post(f"{PREFIX}/customer/{{reference}}", self.customer),
             web.post(f"{PREFIX}/barrier/{{name}}", self.barrier),
+            web.put(f"{PREFIX}/events", self.send_events),
             web.get(f"{PREFIX}/ledger", self.ledger, allow_head=False),
         ]
 
@@ -76,6 +79,11 @@ class Controls:
     async def barrier(self, request: web.Request) -> web.Response:
         order = await _ordered(request, BarrierOrder)
         return respond(Answer(200, self.provider.barriers.obey(request.match_info["name"], order)))
+
+    async def send_events(self, request: web.Request) -> web.Response:
+        endpoint = await _ordered(request, Endpoint)
+        self.events.send_to(endpoint)
+        return respond(Answer(200, {"provider": endpoint.provider, "url": endpoint.url}))
 
     async def ledger(self, request: web.Request) -> web.Response:
         self.book.advance(self.now())

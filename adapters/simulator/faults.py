@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -29,7 +29,7 @@ Fault: TypeAlias = Literal[
 
 # Of a query, these touch single records and leave the rest of the answer alone.
 OF_A_RECORD: Final[frozenset[Fault]] = frozenset({"nonsense", "no_record", "status_word", "unanswered"})
-OF_A_CALL: Final[frozenset[Fault]] = frozenset(Fault.__args__) - OF_A_RECORD  # type: ignore[attr-defined]
+OF_A_CALL: Final[frozenset[Fault]] = frozenset(get_args(Fault)) - OF_A_RECORD
 
 
 class Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"first": "from", "last": "to"}):

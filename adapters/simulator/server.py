@@ -9,6 +9,7 @@ from adapters.simulator.barriers import Barriers
 from adapters.simulator.book import Book
 from adapters.simulator.clock import Clock
 from adapters.simulator.controls import Controls, refusals_as_answers
+from adapters.simulator.events import Events
 from adapters.simulator.faults import Rules
 from adapters.simulator.ledger import Ledger
 from adapters.simulator.provider import SimulatedProvider
@@ -22,7 +23,9 @@ def application(*, seed: int = 0) -> web.Application:
     clock = Clock()
     provider = SimulatedProvider(Book(Ledger()), Rules(seed, since=clock()), Barriers(), clock)
     app = web.Application(middlewares=[refusals_as_answers], client_max_size=LARGEST_BODY)
-    app.add_routes(Controls(provider).routes())
+    events = Events(provider.book, clock)
+    app.cleanup_ctx.append(events.running)
+    app.add_routes(Controls(provider, events).routes())
     app.add_routes([web.get("/openapi.yaml", _contract)])
     app.add_routes(provider.routes())
     return app
