@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from config.settings import Settings, load
+from domain.ports.persistence import StoreUnavailable
+
+__all__ = ["Application", "Process", "StoreUnavailable", "application"]
 
 
 class Application(Protocol):
@@ -29,13 +32,9 @@ class Application(Protocol):
     def close(self) -> None: ...
 
 
-class StoreUnavailable(Exception):
-    """The store cannot be reached now; nothing is wrong with what it was given."""
-
-
 def _open(settings: Settings) -> Application:
     # Here and not above: beat and whoever only sends never need the application.
-    from adapters.bootstrap import open_application  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
+    from adapters.bootstrap import open_application  # noqa: PLC0415
 
     opened: Application = open_application(settings)
     return opened

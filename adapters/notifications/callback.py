@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from adapters.notifications.addresses import is_allowed, is_public, refusal_of
 from adapters.transport import Failure, Request, Response, Transport
-from domain.ports.notifier import Delivery, DeliveryAnswer
+from domain.model.delivery import Delivery, DeliveryAnswer
 
 TIMEOUT_SECONDS: Final = 15.0
 CONNECT_SECONDS: Final = 5.0

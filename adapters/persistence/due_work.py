@@ -110,8 +110,8 @@ class SqlDueWork:
         parameters = {"lanes": list(lanes), "kinds": list(works), "now": self._now}
         return [_claimed(row) for row in run(self._connection, _SUSPECT, parameters)]
 
-    def lease(self, rows: Sequence[Claimed], until: datetime) -> Claim:
-        token = secrets.randbits(62)
+    def lease(self, rows: Sequence[Claimed], *, until: datetime, token: int | None = None) -> Claim:
+        token = secrets.randbits(62) if token is None else token
         if rows:
             parameters = {"token": token, "until": until, "subjects": [row.subject for row in rows]}
             run(self._connection, _LEASE, parameters)

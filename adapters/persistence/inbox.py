@@ -149,6 +149,10 @@ class SqlInbox:
         if outcomes:
             conclude(self._connection, outcomes, now=self._now)
 
+    def forget(self, ids: Sequence[int]) -> None:
+        if ids:
+            run(self._connection, "DELETE FROM inbox WHERE id = ANY(%(ids)s::bigint[])", {"ids": list(ids)})
+
     def refuse(self, messages: Sequence[RefusedMessage], *, announce: bool = True) -> None:
         if not messages:
             return

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from adapters.persistence import cases, outbox
 from adapters.persistence.columns import Columns, run
 from adapters.persistence.due_work import SqlDueWork
+from domain.model.delivery import DeliveryDecision, Head
 from domain.model.due_work import Claim, Claimed
-from domain.ports.persistence import DeliveryDecision, Head
 
 # Two rows of a stream at most: the head, and whether another waits behind it.
 _HEADS: Final = """
@@ -108,4 +108,5 @@ def _try(decision: DeliveryDecision) -> tuple[Any, ...]:
 
 def _about(decision: DeliveryDecision) -> cases.About:
     head = decision.head
-    return cases.About(subject=head.endpoint, merchant=head.merchant, order_id=head.order_id, currency=None)
+    subject = head.endpoint if decision.disable else head.stream
+    return cases.About(subject=subject, merchant=head.merchant, order_id=head.order_id, currency=None)

@@ -101,7 +101,7 @@ lanes: Final = Table(
 endpoints: Final = Table(
     "endpoints",
     metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _subject_id(),
     Column("merchant", ForeignKey("merchants.id"), nullable=False, index=True),
     Column("url", Text, nullable=False),
     Column("secrets", ARRAY(Text), nullable=False),

@@ -20,7 +20,7 @@ from domain.model.case import CaseKind, CaseOpening
 from domain.model.decision import Decision
 from domain.model.due_work import Claim, LaneFamily
 from domain.model.merchant import Merchant
-from domain.ports.persistence import Conflict
+from domain.ports.persistence import Conflict, StoreUnavailable
 
 # Somebody else was first, and a second run of the same unit of work finds the new state.
 _CONFLICTS: Final = (
@@ -28,6 +28,14 @@ _CONFLICTS: Final = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.UniqueViolation,
     psycopg.errors.LockNotAvailable,
+)
+# The server is away, going away, or has no place for us; a statement's own fault is never among these.
+_UNAVAILABLE: Final = (
+    psycopg.errors.AdminShutdown,
+    psycopg.errors.CannotConnectNow,
+    psycopg.errors.CrashShutdown,
+    psycopg.errors.TooManyConnections,
+    psycopg.errors.ConnectionTimeout,
 )
 
 
@@ -127,14 +135,17 @@ class SqlUnitOfWorkFactory:
 
     @contextmanager
     def __call__(self) -> Iterator[SqlUnitOfWork]:
-        with self._engine.connect() as connection:
-            now = run(connection, "SELECT now()").scalar_one() if self._clock is None else self._clock()
-            try:
+        try:
+            with self._engine.connect() as connection:
+                now = run(connection, "SELECT now()").scalar_one() if self._clock is None else self._clock()
                 yield SqlUnitOfWork(connection, now, self._trace())
-            except DBAPIError as error:
-                if isinstance(error.orig, _CONFLICTS):
-                    raise Conflict(str(error.orig).splitlines()[0]) from error
-                raise
+        except DBAPIError as error:
+            if isinstance(error.orig, _CONFLICTS):
+                raise Conflict(str(error.orig).splitlines()[0]) from error
+            lost = type(error.orig) is psycopg.OperationalError  # no answer from the server, so no code from it either
+            if lost or error.connection_invalidated or isinstance(error.orig, _UNAVAILABLE):
+                raise StoreUnavailable(str(error.orig).splitlines()[0]) from error
+            raise
 
 
 def _duration(seconds: int | None) -> timedelta | None:

@@ -1,34 +1,9 @@
 """What we need to tell a merchant's endpoint something."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Protocol
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One try to deliver one event. `body` is exactly what was frozen when the event was made."""
-
-    stream: int
-    lane: int
-    event: str  # the webhook-id, the same on every try
-    url: str
-    secrets: tuple[str, ...]  # each `whsec_...`; every live one signs
-    body: bytes
-    at: datetime  # the time of this try, which is signed too
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryAnswer:
-    """What became of a try: delivered only on a 2xx. `status` is None where no answer came."""
-
-    delivered: bool
-    status: int | None = None
-    why: str | None = None
-    retry_after: timedelta | None = None
-    gone: bool = False  # 410: the endpoint wants no more
-    milliseconds: int = 0
+from domain.model.delivery import Delivery, DeliveryAnswer
 
 
 class DeliveryCalls(Protocol):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.model.case import CaseOpening
 from domain.model.command import Received, RefusedMessage
 from domain.model.decision import CommandOutcome, CommandState, Decision
+from domain.model.delivery import DeliveryDecision, Head
 from domain.model.due_work import Claim, Claimed, Due, Lane, LaneFamily, Work
 from domain.model.merchant import Merchant
 from domain.model.order import Order
@@ -39,8 +39,8 @@ class DueWork(Protocol):
     def suspects(self, lanes: Iterable[int], works: Sequence[Work]) -> Sequence[Claimed]:
         """Return, locked, one due row that was claimed in vain before (`SUSPECT_AFTER` times or more), or none."""
 
-    def lease(self, rows: Sequence[Claimed], until: datetime) -> Claim:
-        """Lease these rows under a new token; each counts the claim in itself."""
+    def lease(self, rows: Sequence[Claimed], *, until: datetime, token: int | None = None) -> Claim:
+        """Lease these rows under a token, a new one where none is given; each counts the claim in itself."""
 
     def settle(
         self, claim: Claim, plans: Sequence[tuple[Claimed, Due | None]], versions: Mapping[int, int] | None = None
@@ -117,43 +117,13 @@ class Inbox(Protocol):
     def get_many(self, ids: Sequence[int]) -> Mapping[int, WaitingCommand]: ...
 
     def conclude(self, outcomes: Sequence[CommandOutcome]) -> None:
-        """Write what became of commands."""
+        """Write what became of commands; one that is refused after it was accepted is announced."""
+
+    def forget(self, ids: Sequence[int]) -> None:
+        """Take back what could not be accepted after all, so that its key is free for a better message."""
 
     def refuse(self, messages: Sequence[RefusedMessage], *, announce: bool = True) -> None:
         """Keep refused input; the same input twice is kept once and counted. Its merchant, if known, is told."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """The next event of a stream, and what is known of its delivery."""
-
-    stream: int
-    event_row: int
-    event: str
-    body: bytes
-    url: str
-    secrets: tuple[str, ...]
-    endpoint: int
-    merchant: str
-    order_id: int | None
-    first_tried_at: datetime | None
-    tries: int
-    more: bool  # another event waits behind this one
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryDecision:
-    """What follows from one try: the cursor moves on, or the same event is due again."""
-
-    row: Claimed
-    head: Head
-    delivered: bool
-    status: int | None
-    error: str | None
-    due: Due | None  # the next try; None where nothing waits behind a delivered or given-up event
-    given_up: bool = False
-    disable: bool = False
-    opening: CaseOpening | None = None
 
 
 class Streams(Protocol):
@@ -173,6 +143,10 @@ class Merchants(Protocol):
 
 class Conflict(Exception):
     """Another unit of work was first; nothing of this one is kept, and it may be run again."""
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be reached; whether a commit under way has happened is not known."""
 
 
 class UnitOfWork(Protocol):

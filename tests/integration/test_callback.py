@@ -11,7 +11,8 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from adapters.notifications.addresses import is_public, refusal_of
 from adapters.notifications.callback import CallbackCalls
-from domain.ports.notifier import Delivery, DeliveryAnswer, DeliveryCalls
+from domain.model.delivery import Delivery, DeliveryAnswer
+from domain.ports.notifier import DeliveryCalls
 from tests.integration.test_transport import (
     CUT,
     DROPPED,

@@ -1,4 +1,5 @@
-"""the first tables"""
+"""The first tables."""
+# ruff: noqa: E501 - as alembic writes them
 
 import sqlalchemy as sa
 from alembic import op
@@ -149,7 +150,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "endpoints",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), server_default=sa.text("nextval('subject_ids')"), nullable=False),
         sa.Column("merchant", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("secrets", sa.ARRAY(sa.Text()), nullable=False),

@@ -1,0 +1,188 @@
+"""The one place where ports meet adapters."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Engine
+
+from adapters import messages
+from adapters.currencies import of_iso_4217, with_own
+from adapters.embedded import ensure
+from adapters.notifications.callback import CallbackCalls
+from adapters.persistence.database import connect
+from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
+from adapters.policies import limits_of, policy_of
+from adapters.providers import ADAPTERS, HttpProviderCalls
+from adapters.queue import CeleryHints
+from config.messaging import NOTIFICATIONS, POLLING, SWEEPS
+from config.providers import ProviderSettings, load_providers
+from config.settings import Settings
+from domain.model.command import OrderCommand, RefusedMessage, RegisterOrder
+from domain.model.due_work import LaneFamily, LaneLimits
+from domain.ports.persistence import StoreUnavailable
+from domain.rules.callbacks import SCHEDULE
+from domain.usecases.apply_waiting import ApplyWaiting
+from domain.usecases.deliver_callbacks import DeliverCallbacks
+from domain.usecases.drain import Drain, Pace, Step
+from domain.usecases.poll_orders import PollOrders
+from domain.usecases.receive_commands import ReceiveCommands, again
+
+__all__ = ["Application", "StoreUnavailable", "open_application", "server_urls"]
+
+log = structlog.get_logger(__name__)
+
+# One endpoint gets this much of a worker at once, so that a slow one never has it all.
+_ENDPOINT_CONCURRENCY: Final = 32
+_ENDPOINT_RATE: Final = 500.0
+
+
+def server_urls(settings: Settings) -> tuple[str, str]:
+    """Return (database URL, broker URL): the settings', else those of the embedded servers, started if need be."""
+    database, broker = settings.database_url, settings.broker_url
+    if database is not None and broker is not None:
+        return database.get_secret_value(), broker.get_secret_value()
+    servers = ensure(settings.home, postgres=database is None, valkey=broker is None)
+    return (
+        servers.database_url if database is None else database.get_secret_value(),
+        servers.broker_url if broker is None else broker.get_secret_value(),
+    )
+
+
+def open_application(settings: Settings, *, role: str = "trueup") -> "Application":
+    """Open everything that a process needs. Nothing connects before it is used."""
+    database_url, broker_url = server_urls(settings)
+    return Application(settings, database_url=database_url, broker_url=broker_url, role=role)
+
+
+class Application:
+    """What every driving adapter calls: intake, and the drains."""
+
+    def __init__(self, settings: Settings, *, database_url: str, broker_url: str, role: str = "trueup") -> None:
+        self.settings = settings
+        self.engine: Engine = connect(database_url, role=role)
+        self.unit_of_work = SqlUnitOfWorkFactory(self.engine, trace=_trace)
+        providers = load_providers(settings.providers)
+        self.policies = {name: policy_of(name, provider) for name, provider in providers.items()}
+        currencies = {name: with_own(provider.currencies) for name, provider in providers.items()}
+        self._hints = CeleryHints(broker_url, sweep_seconds=settings.sweep_seconds)
+        self._provider_calls = HttpProviderCalls({name: _translator(name, p) for name, p in providers.items()})
+        self._callback_calls = CallbackCalls(
+            allow_hosts=frozenset(settings.callback_allow_hosts), timeout_seconds=settings.callback_seconds
+        )
+        self.receive = ReceiveCommands(
+            unit_of_work=self.unit_of_work,
+            policies=self.policies,
+            currencies=lambda provider: currencies.get(provider, of_iso_4217()),
+            hints=self._hints,
+        )
+        self._limits = {name: limits_of(provider) for name, provider in providers.items()}
+        self._steps = self._make_steps()
+        self._lanes_made = False
+
+    def intake(
+        self,
+        name: str,
+        args: Sequence[object],
+        kwargs: Mapping[str, Any],
+        *,
+        trace: str,
+        channel: str = "message",
+        actor: str | None = None,
+    ) -> None:
+        """Keep what a message says: applied, waiting, or refused with every reason.
+
+        Raises:
+            StoreUnavailable: nothing was kept, and the same call may be made again.
+        """
+        parsed = messages.parse(name, kwargs, trace=trace, channel=channel, actor=actor, args=args)
+        self._make_lanes()
+        if parsed.accepted:
+            self.receive(parsed.accepted)
+        self.refuse(parsed.refused)
+
+    def refuse(self, refused: Sequence[RefusedMessage]) -> None:
+        """Keep input that was not accepted, and tell its merchant."""
+        if refused:
+            again(self.unit_of_work, lambda uow: uow.inbox.refuse(refused))
+            for message in refused:
+                errors = {error.field: error.reason for error in message.errors}
+                log.warning("message.refused", message=message.name, merchant=message.merchant, errors=errors)
+
+    def refuse_raw(self, name: str, body: bytes, why: str) -> None:
+        """Keep a message that could not be read."""
+        self.refuse([messages.unreadable(name, body, why)])
+
+    def drain(self, queue: str | None = None, *, budget: float | None = None) -> int:
+        """Do what is due of this queue's kinds of work, or of every queue's; return how many rows were claimed."""
+        self._make_lanes()
+        steps = self._steps.values() if queue is None else [self._steps[queue]]
+        return sum(self._drain_of(step)(budget) for step in steps)
+
+    def close(self) -> None:
+        self._provider_calls.close()
+        self._callback_calls.close()
+        self.engine.dispose()
+
+    def _make_lanes(self) -> None:
+        """Every provider of the file has its lane before the first order names it."""
+        if not self._lanes_made:
+            again(self.unit_of_work, lambda uow: uow.lanes.ensure(LaneFamily.PROVIDER, self.policies))
+            self._lanes_made = True
+
+    def _drain_of(self, step: Step) -> Drain:
+        settings = self.settings
+        pace = Pace(
+            budget=settings.drain_seconds,
+            wave_seconds=settings.wave_seconds,
+            wave_size=settings.wave_size,
+            lease_margin=timedelta(seconds=settings.lease_seconds),
+        )
+        return Drain(unit_of_work=self.unit_of_work, step=step, pace=pace, clock=time.monotonic, report=_report)
+
+    def _make_steps(self) -> Mapping[str, Step]:
+        endpoint = LaneLimits(
+            requests_per_second=_ENDPOINT_RATE,
+            concurrency=_ENDPOINT_CONCURRENCY,
+            call_timeout=timedelta(seconds=self.settings.callback_seconds),
+        )
+        return {
+            POLLING: PollOrders(
+                calls=self._provider_calls,
+                policies=self.policies,
+                lane_limits=self._limits,
+                hints=self._hints,
+                report=_report,
+            ),
+            NOTIFICATIONS: DeliverCallbacks(calls=self._callback_calls, schedule=SCHEDULE, lane_limits=endpoint),
+            SWEEPS: ApplyWaiting(command_of=_order_command, policies=self.policies, hints=self._hints),
+        }
+
+
+def _translator(name: str, settings: ProviderSettings) -> Any:
+    credentials = settings.credentials
+    return ADAPTERS[settings.adapter](
+        name=name,
+        base_url=settings.base_url,
+        token=None if credentials is None else credentials.token.get_secret_value(),
+        timeout_seconds=settings.timeout_seconds,
+        bulk=settings.bulk,
+    )
+
+
+def _order_command(name: str, body: Mapping[str, Any]) -> OrderCommand:
+    """Return the command that waits in the inbox; one that registers an order never waits for it."""
+    command = messages.command_of(name, body)
+    assert not isinstance(command, RegisterOrder)
+    return command
+
+
+def _report(event: str, fields: Mapping[str, object]) -> None:
+    log.info(event, **fields)
+
+
+def _trace() -> str | None:
+    trace = structlog.contextvars.get_contextvars().get("trace")
+    return None if trace is None else str(trace)

@@ -1,0 +1,65 @@
+"""Deliveries: one event on its way to one endpoint, and what became of it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from domain.model.case import CaseOpening
+from domain.model.due_work import Claimed, Due
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The next event of a stream, and what is known of its delivery."""
+
+    stream: int
+    event_row: int
+    event: str
+    body: bytes
+    url: str
+    secrets: tuple[str, ...]
+    endpoint: int
+    merchant: str
+    order_id: int | None
+    first_tried_at: datetime | None
+    tries: int
+    more: bool  # another event waits behind this one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryDecision:
+    """What follows from one try: the cursor moves on, or the same event is due again."""
+
+    row: Claimed
+    head: Head
+    delivered: bool
+    status: int | None
+    error: str | None
+    due: Due | None  # the next try; None where nothing waits behind a delivered or given-up event
+    given_up: bool = False
+    disable: bool = False
+    opening: CaseOpening | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One try to deliver one event. `body` is exactly what was frozen when the event was made."""
+
+    stream: int
+    lane: int
+    event: str  # the webhook-id, the same on every try
+    url: str
+    secrets: tuple[str, ...]  # each `whsec_...`; every live one signs
+    body: bytes
+    at: datetime  # the time of this try, which is signed too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryAnswer:
+    """What became of a try: delivered only on a 2xx. `status` is None where no answer came."""
+
+    delivered: bool
+    status: int | None = None
+    why: str | None = None
+    retry_after: timedelta | None = None
+    gone: bool = False  # 410: the endpoint wants no more
+    milliseconds: int = 0

@@ -1,0 +1,79 @@
+"""Commands that came before their order: tried again until it is known, refused when they have waited long enough."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from domain.model.command import OrderCommand
+from domain.model.decision import CommandOutcome, CommandState
+from domain.model.due_work import Claim, Claimed, Due, Lane, LaneLimits, Work
+from domain.model.policy import ProviderPolicy
+from domain.ports.persistence import UnitOfWork, WaitingCommand
+from domain.ports.queue import Hints
+from domain.rules.commands import CommandRefused
+from domain.rules.waiting import next_try
+from domain.usecases.drain import Answered
+from domain.usecases.receive_commands import carry_out
+
+WORKS: Final = (Work.COMMAND,)
+# Nothing outside is asked, so nothing but the size of a claim bounds it.
+LIMITS: Final = LaneLimits(requests_per_second=1e6, concurrency=200, call_timeout=timedelta(seconds=30))
+
+
+@dataclass(slots=True, kw_only=True)
+class ApplyWaiting:
+    """Carry out what waits in the inbox; `drain` owns the loop."""
+
+    command_of: Callable[[str, Mapping[str, Any]], OrderCommand]
+    policies: Mapping[str, ProviderPolicy]
+    hints: Hints
+    works: Sequence[Work] = WORKS
+    _ready: list[Answered] = field(default_factory=list)
+
+    def limits(self, lane: Lane) -> LaneLimits:  # noqa: ARG002 - every merchant has the same
+        return LIMITS
+
+    def read(self, uow: UnitOfWork, claim: Claim) -> Mapping[int, WaitingCommand | None]:
+        found = uow.inbox.get_many([row.subject for row in claim.rows])
+        return {row.subject: found.get(row.subject) for row in claim.rows}
+
+    def begin(self, lane: Lane, rows: Sequence[tuple[Claimed, WaitingCommand | None]]) -> None:  # noqa: ARG002
+        self._ready += [Answered(row=row, subject=waiting, answer=None, good=None) for row, waiting in rows]
+
+    def under_way(self, lane: Lane) -> int:  # noqa: ARG002
+        return 0
+
+    def collect(self, timeout: float) -> Sequence[Answered]:  # noqa: ARG002 - what was begun is ready
+        ready, self._ready = self._ready, []
+        return ready
+
+    def save(self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered]) -> Mapping[int, str]:
+        plans: list[tuple[Claimed, Due | None]] = []
+        outcomes: list[CommandOutcome] = []
+        for answered in wave:
+            outcome, due = self._try(uow, answered.subject, answered.row)
+            plans.append((answered.row, due))
+            if outcome is not None:
+                outcomes.append(outcome)
+        uow.due_work.settle(claim, plans)
+        uow.inbox.conclude(outcomes)
+        self.hints.hint(Work.CLOSE)
+        return {}
+
+    def _try(
+        self, uow: UnitOfWork, waiting: WaitingCommand | None, row: Claimed
+    ) -> tuple[CommandOutcome | None, Due | None]:
+        if waiting is None:
+            return None, None
+        command = self.command_of(waiting.name, waiting.body)
+        try:
+            outcome = carry_out(uow, command, self.policies, inbox=waiting.id, actor=waiting.actor)
+        except CommandRefused as error:
+            return CommandOutcome(command=waiting.id, state=CommandState.REFUSED, reason=str(error)), None
+        if outcome is not None:
+            return outcome, None
+        due = next_try(waiting.received_at, uow.now, step=row.step + 1)
+        if due is None:
+            return CommandOutcome(command=waiting.id, state=CommandState.REFUSED, reason="no such order came"), None
+        return None, due

@@ -1,0 +1,255 @@
+"""The drain: claim what is due, ask, decide, save by waves, until nothing is due or the time is spent.
+
+Every kind of due work goes this one way. What differs is a `Step`: how a row is read, begun and decided.
+No transaction of the store is open while an answer is waited for.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final, Protocol
+
+from domain.model.decision import Survey
+from domain.model.due_work import Claim, Claimed, Lane, LaneLimits, Work
+from domain.ports.persistence import Conflict, StoreUnavailable, UnitOfWork, UnitOfWorkFactory
+from domain.rules.lanes import after, is_probing, refill, spend
+
+# A row claimed this often in vain is claimed alone, after the healthy ones (the store's index says the same) ...
+SUSPECT_AFTER: Final = 3
+# ... and this often, it is parked with a STUCK case.
+PARK_AFTER: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Something that a step learnt for one claimed row. `good` is what it says of the lane, None for nothing."""
+
+    row: Claimed
+    subject: Any
+    answer: Any
+    good: bool | None
+    retry_after: timedelta | None = None
+
+
+class Step(Protocol):
+    """What is particular to the kinds of work of one queue."""
+
+    @property
+    def works(self) -> Sequence[Work]: ...
+
+    def limits(self, lane: Lane) -> LaneLimits: ...
+
+    def read(self, uow: UnitOfWork, claim: Claim) -> Mapping[int, Any]:
+        """Return {subject: what is needed to ask about it}, in the claim's own transaction."""
+
+    def begin(self, lane: Lane, rows: Sequence[tuple[Claimed, Any]]) -> None:
+        """Begin to ask; the answers come out of `collect`."""
+
+    def collect(self, timeout: float) -> Sequence[Answered]:
+        """Wait up to `timeout` seconds for at least one answer; return all that have come."""
+
+    def under_way(self, lane: Lane) -> int:
+        """How many calls of this lane are under way."""
+
+    def save(self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered]) -> Mapping[int, str]:
+        """Decide and write a wave; return {subject: error} of those whose rule raised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a drain divides its time; durations in seconds."""
+
+    budget: float = 15.0
+    wave_seconds: float = 0.25
+    wave_size: int = 100
+    lease_margin: timedelta = timedelta(seconds=30)
+    retry_after_error: timedelta = timedelta(seconds=30)
+    claim_size: int = 500
+
+
+@dataclass(slots=True, kw_only=True)
+class Drain:
+    """One run over one queue's due work."""
+
+    unit_of_work: UnitOfWorkFactory
+    step: Step
+    pace: Pace
+    clock: Callable[[], float]  # monotonic seconds; it paces the drain and decides nothing
+    report: Callable[[str, Mapping[str, object]], None]
+
+    _token: int | None = None
+    _open: dict[int, Claimed] = field(default_factory=dict)
+    _wave: list[Answered] = field(default_factory=list)
+    _lanes: dict[int, Lane] = field(default_factory=dict)
+
+    def __call__(self, budget: float | None = None) -> int:
+        """Do what is due; return how many rows were worked on."""
+        stop_at = self.clock() + (self.pace.budget if budget is None else budget)
+        wave_began = self.clock()
+        claim_at = 0.0
+        worked = 0
+        while True:
+            now = self.clock()
+            taken = None
+            if now < stop_at and now >= claim_at:
+                taken = self._claim(lone=not self._open)
+                worked += taken
+                # Nothing to claim is asked about again with the next wave, not with every answer.
+                claim_at = now if taken else now + self.pace.wave_seconds
+            if self._open and len(self._wave) < self.pace.wave_size:
+                left = max(wave_began + self.pace.wave_seconds - self.clock(), 0.0)
+                self._take(self.step.collect(left))
+            if self._wave and (len(self._wave) >= self.pace.wave_size or self._wave_is_over(wave_began)):
+                self._save()
+                claim_at = 0.0  # what was saved may be due again at once
+            if not self._wave:
+                wave_began = self.clock()
+            if not self._open and not self._wave and (taken == 0 or self.clock() >= stop_at):
+                return worked
+
+    def _wave_is_over(self, began: float) -> bool:
+        return not self._open or self.clock() - began >= self.pace.wave_seconds
+
+    def _claim(self, *, lone: bool) -> int:
+        """Claim and begin what is due now in every ready lane; return how many rows that were."""
+        with self.unit_of_work() as uow:
+            lanes = [refill(lane, self.step.limits(lane), uow.now) for lane in uow.lanes.lock_due(self.step.works)]
+            chosen = self._choose(uow, lanes) or (self._choose_lone(uow, lanes) if lone else [])
+            if not chosen:
+                return 0
+            slowest = max(self.step.limits(lane).call_timeout for lane, _ in chosen)
+            claim = uow.due_work.lease(
+                [row for _, rows in chosen for row in rows],
+                until=uow.now + slowest + self.pace.lease_margin,
+                token=self._token,
+            )
+            uow.lanes.save(lane for lane, _ in chosen)
+            hopeless = [row.subject for row in claim.rows if row.claims > PARK_AFTER]
+            if hopeless:
+                uow.due_work.park(claim, hopeless)
+            subjects = self.step.read(uow, claim)
+            uow.commit()
+        self._token = claim.token
+        for subject in hopeless:
+            self.report("due_work.parked", {"subject": subject})
+        self._begin({lane.id: lane for lane, _ in chosen}, claim, subjects)
+        return len(claim.rows)
+
+    def _choose(self, uow: UnitOfWork, lanes: Sequence[Lane]) -> list[tuple[Lane, list[Claimed]]]:
+        """Take a bounded share of every lane that has room."""
+        rooms = {lane.id: self._room(lane) for lane in lanes}
+        wanted = {
+            lane.id: dict.fromkeys(
+                self.step.works, min(rooms[lane.id] * self.step.limits(lane).bulk, self.pace.claim_size)
+            )
+            for lane in lanes
+            if rooms[lane.id] > 0
+        }
+        found = uow.due_work.candidates(wanted)
+        spent = [
+            spend(lane, self.step.limits(lane), found[lane.id], room=rooms[lane.id])
+            for lane in lanes
+            if lane.id in found
+        ]
+        return [(lane, rows) for lane, rows in spent if rows]
+
+    def _choose_lone(self, uow: UnitOfWork, lanes: Sequence[Lane]) -> list[tuple[Lane, list[Claimed]]]:
+        """Nothing healthy is due and nothing under way: the time for one row that was claimed in vain before."""
+        by_id = {lane.id: lane for lane in lanes if self._room(lane) > 0}
+        rows = uow.due_work.suspects(by_id, self.step.works)
+        return [(by_id[row.lane], [row]) for row in rows]
+
+    def _room(self, lane: Lane) -> int:
+        """Calls that may be begun; a window is refilled when half of it is free, so that claims stay batches."""
+        limits = self.step.limits(lane)
+        if is_probing(lane, limits):
+            return int(self.step.under_way(lane) == 0)
+        free = limits.concurrency - self.step.under_way(lane)
+        return free if 2 * free >= limits.concurrency else 0
+
+    def _begin(self, lanes: Mapping[int, Lane], claim: Claim, subjects: Mapping[int, Any]) -> None:
+        self._lanes.update(lanes)
+        begun: dict[int, list[tuple[Claimed, Any]]] = {}
+        for row in claim.rows:
+            if row.subject in subjects and row.claims <= PARK_AFTER:
+                begun.setdefault(row.lane, []).append((row, subjects[row.subject]))
+                self._open[row.subject] = row
+        for lane, rows in begun.items():
+            self.step.begin(lanes[lane], rows)
+
+    def _take(self, answers: Iterable[Answered]) -> None:
+        for answered in answers:
+            if self._open.pop(answered.row.subject, None) is not None:
+                self._wave.append(answered)
+
+    def _save(self) -> None:
+        wave, self._wave = self._wave, []
+        self._save_part(wave)
+
+    def _save_part(self, wave: Sequence[Answered], *, conflicts: int = 0) -> None:
+        """Save a wave; one that the store refuses is halved until the one row is alone, which is then given back."""
+        try:
+            self._save_whole(wave)
+        except StoreUnavailable:
+            raise
+        except Conflict as error:
+            if conflicts < SUSPECT_AFTER:
+                self._save_part(wave, conflicts=conflicts + 1)
+            else:
+                self._divide(wave, error)
+        except Exception as error:  # noqa: BLE001 - the one catch-all: it isolates the row, keeps the error, never decides
+            self._divide(wave, error)
+
+    def _divide(self, wave: Sequence[Answered], error: Exception) -> None:
+        if len(wave) > 1:
+            middle = len(wave) // 2
+            self._save_part(wave[:middle])
+            self._save_part(wave[middle:])
+            return
+        self.report("due_work.refused", {"subject": wave[0].row.subject, "error": repr(error)})
+        with self.unit_of_work() as uow:
+            self._release(uow, self._claim_of(wave), {wave[0].row.subject: repr(error)})
+            uow.commit()
+
+    def _save_whole(self, wave: Sequence[Answered]) -> None:
+        with self.unit_of_work() as uow:
+            claim = self._claim_of(wave)
+            errors = self.step.save(uow, claim, wave)
+            if errors:
+                self._release(uow, claim, errors)
+            self._survey(uow, wave)
+            uow.commit()
+        for subject, error in errors.items():
+            self.report("due_work.raised", {"subject": subject, "error": error})
+
+    def _release(self, uow: UnitOfWork, claim: Claim, errors: Mapping[int, str]) -> None:
+        uow.due_work.release(claim, errors, until=uow.now + self.pace.retry_after_error)
+
+    def _claim_of(self, wave: Sequence[Answered]) -> Claim:
+        assert self._token is not None
+        rows = [answered.row for answered in wave]
+        return Claim(token=self._token, leased_until=rows[0].due_at, rows=rows)
+
+    def _survey(self, uow: UnitOfWork, wave: Sequence[Answered]) -> None:
+        """Tell the lanes what the wave says of them; a healthy lane that stays so is not written."""
+        surveys = {lane: _survey_of(lane, wave, uow) for lane in {answered.row.lane for answered in wave}}
+        telling = {
+            lane: survey
+            for lane, survey in surveys.items()
+            if survey.failed or survey.pause_until or (survey.intelligible and self._lanes[lane].failures)
+        }
+        if telling:
+            lanes = [after(lane, self.step.limits(lane), telling[lane.id], uow.now) for lane in uow.lanes.lock(telling)]
+            uow.lanes.save(lanes)
+            self._lanes.update({lane.id: lane for lane in lanes})
+
+
+def _survey_of(lane: int, wave: Sequence[Answered], uow: UnitOfWork) -> Survey:
+    mine = [answered for answered in wave if answered.row.lane == lane]
+    waits = [answered.retry_after for answered in mine if answered.retry_after is not None]
+    return Survey(
+        lane=lane,
+        intelligible=sum(answered.good is True for answered in mine),
+        failed=sum(answered.good is False for answered in mine),
+        pause_until=uow.now + max(waits) if waits else None,
+    )

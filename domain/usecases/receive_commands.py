@@ -1,0 +1,207 @@
+"""Intake: commands are kept, then applied where they can be, in the same transaction."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from domain.model.command import FieldError, OrderCommand, Received, RefusedMessage, RegisterOrder
+from domain.model.decision import CommandOutcome, CommandState
+from domain.model.due_work import Work
+from domain.model.merchant import Merchant
+from domain.model.money import Currency
+from domain.model.order import Order
+from domain.model.policy import ProviderPolicy
+from domain.ports.persistence import Conflict, Stored, UnitOfWork, UnitOfWorkFactory
+from domain.ports.queue import Hints
+from domain.rules.commands import CommandRefused, apply_command
+from domain.rules.draft import Draft
+from domain.rules.registration import first_due, new_order
+from domain.rules.waiting import next_try
+
+_TRIES: Final = 5
+T = TypeVar("T")
+
+
+def again(unit_of_work: UnitOfWorkFactory, work: Callable[[UnitOfWork], T]) -> T:
+    """Run a unit of work, and once more where somebody else was first.
+
+    Raises:
+        Conflict: it lost every time.
+    """
+    for attempt in range(_TRIES):
+        try:
+            with unit_of_work() as uow:
+                result = work(uow)
+                uow.commit()
+                return result
+        except Conflict:
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiveCommands:
+    """Keep what came in, and carry it out. Handling a message twice has the effect of once (I7)."""
+
+    unit_of_work: UnitOfWorkFactory
+    policies: Mapping[str, ProviderPolicy]
+    currencies: Callable[[str], Mapping[str, Currency]]  # provider -> {code: currency}
+    hints: Hints
+    channel: str = "message"
+
+    def __call__(self, received: Sequence[Received]) -> None:
+        """Keep and apply these commands, each standing or falling by itself."""
+        orders = [r for r in received if isinstance(r.command, RegisterOrder)]
+        if orders:
+            again(self.unit_of_work, lambda uow: self._register(uow, orders))
+        for other in received:
+            if not isinstance(other.command, RegisterOrder):
+                again(self.unit_of_work, lambda uow, one=other: self._carry_out(uow, one))  # type: ignore[misc]
+                self.hints.hint(Work.CLOSE)
+        self.hints.hint(Work.DELIVER)
+
+    def _register(self, uow: UnitOfWork, received: Sequence[Received]) -> None:
+        merchants = uow.merchants.get_many(r.command.merchant for r in received)
+        known = [r for r in received if r.command.merchant in merchants]
+        stored = list(zip(known, uow.inbox.put(known), strict=True))
+        fresh = [(r, s) for r, s in stored if not s.repeat and not s.conflict]
+        built = self._build(uow, fresh, merchants)
+        orders = [
+            (one.order, first_due(one.order, self.policies[one.order.transaction.provider], uow.now), one.bill)
+            for one in built
+            if isinstance(one, _Accepted)
+        ]
+        uow.orders.register(orders, actor=received[0].actor)
+        uow.inbox.conclude(
+            [
+                CommandOutcome(command=one.stored.id, state=CommandState.APPLIED)
+                for one in built
+                if isinstance(one, _Accepted)
+            ]
+        )
+        uow.inbox.wake([(order.merchant, order.reference) for order, _, _ in orders])
+        refused = [one for one in built if isinstance(one, _Refused)]
+        uow.inbox.forget([one.stored.id for one in refused])
+        self._refuse(
+            uow,
+            [
+                *((r, _unknown_merchant(r)) for r in received if r.command.merchant not in merchants),
+                *((r, _OTHER_CONTENT) for r, s in stored if s.conflict),
+                *((one.received, one.error) for one in refused),
+            ],
+        )
+
+    def _build(
+        self, uow: UnitOfWork, fresh: Sequence[tuple[Received, Stored]], merchants: Mapping[str, Merchant]
+    ) -> "list[_Accepted | _Refused]":
+        """Make an order of each command; a payment belongs to the first order that names it."""
+        taken = set(uow.orders.taken(_payment(r) for r, _ in fresh))
+        built: list[_Accepted | _Refused] = []
+        for (received, stored), key in zip(fresh, uow.orders.next_ids(len(fresh)), strict=True):
+            command = received.command
+            assert isinstance(command, RegisterOrder)
+            try:
+                if _payment(received) in taken:
+                    raise CommandRefused("reference", f"another order has named {command.reference!r} before")  # noqa: TRY301
+                order = new_order(
+                    command,
+                    id=key,
+                    merchant=merchants[command.merchant],
+                    policy=self.policies.get(command.provider),
+                    currencies=self.currencies(command.provider),
+                    now=uow.now,
+                )
+            except CommandRefused as error:
+                built.append(_Refused(received, stored, FieldError(field=error.field, reason=error.reason)))
+            else:
+                taken.add(_payment(received))
+                built.append(_Accepted(stored, order, command.bill))
+        return built
+
+    def _carry_out(self, uow: UnitOfWork, received: Received) -> None:
+        command = received.command
+        assert not isinstance(command, RegisterOrder)
+        if command.merchant not in uow.merchants.get_many([command.merchant]):
+            self._refuse(uow, [(received, _unknown_merchant(received))])
+            return
+        stored = uow.inbox.put([received])[0]
+        if stored.conflict:
+            self._refuse(uow, [(received, _OTHER_CONTENT)])
+        elif not stored.repeat:
+            try:
+                outcome = carry_out(uow, command, self.policies, inbox=stored.id, actor=received.actor)
+            except CommandRefused as error:
+                uow.inbox.forget([stored.id])
+                self._refuse(uow, [(received, FieldError(field=error.field, reason=error.reason))])
+            else:
+                if outcome is None:
+                    self._wait(uow, received, stored)
+                else:
+                    uow.inbox.conclude([outcome])
+
+    def _wait(self, uow: UnitOfWork, received: Received, stored: Stored) -> None:
+        due = next_try(uow.now, uow.now, step=0)
+        assert due is not None
+        uow.inbox.conclude([CommandOutcome(command=stored.id, state=CommandState.WAITING)])
+        uow.inbox.wait({stored.id: due}, merchants={stored.id: received.command.merchant})
+
+    def _refuse(self, uow: UnitOfWork, refusals: Iterable[tuple[Received, FieldError]]) -> None:
+        uow.inbox.refuse(
+            [
+                RefusedMessage(
+                    name=received.command.name,
+                    merchant=received.command.merchant,
+                    order=received.command.order,
+                    body=json.dumps(received.body, ensure_ascii=False),
+                    errors=(error,),
+                    channel=self.channel,
+                )
+                for received, error in refusals
+            ]
+        )
+
+
+def carry_out(
+    uow: UnitOfWork, command: OrderCommand, policies: Mapping[str, ProviderPolicy], *, inbox: int, actor: str
+) -> CommandOutcome | None:
+    """Apply a command to its order; None if the order is not known yet.
+
+    Raises:
+        CommandRefused: the order does not allow it.
+    """
+    order = uow.orders.lock_by_reference(command.merchant, command.order)
+    if order is None:
+        return None
+    draft = Draft.of(order, actor=actor, now=uow.now)
+    state = apply_command(draft, command, policies[order.transaction.provider], inbox=inbox)
+    uow.apply([draft.decide()])
+    return CommandOutcome(command=inbox, state=state)
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    stored: Stored
+    order: Order
+    bill: Mapping[str, object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    received: Received
+    stored: Stored
+    error: FieldError
+
+
+_OTHER_CONTENT: Final = FieldError(field="order", reason="the same was sent before with other content, which stands")
+
+
+def _unknown_merchant(received: Received) -> FieldError:
+    return FieldError(field="merchant", reason=f"no merchant is called {received.command.merchant!r}")
+
+
+def _payment(received: Received) -> tuple[str, str]:
+    command = received.command
+    assert isinstance(command, RegisterOrder)
+    return command.provider, command.reference
