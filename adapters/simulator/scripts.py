@@ -108,7 +108,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attempts: list[Attempt] | None = None
     amount_received: Amount | None = None
     amount_refunded: Amount | None = None
-    paid_at: float | None = None
+    paid_at: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] | None = None
     settled: bool | None = None
     confirmations: Annotated[int, msgspec.Meta(ge=0)] | None = None
     confirm: Confirm | None = None

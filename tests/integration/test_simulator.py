@@ -4,6 +4,7 @@ import base64
 import http.client
 import itertools
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -26,7 +27,9 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 from standardwebhooks import Webhook
 
-CONTRACT = yaml.safe_load((Path(__file__).parents[2] / "adapters/simulator/provider.openapi.yaml").read_text())
+SIMULATOR = Path(__file__).parents[2] / "adapters" / "simulator"
+README = SIMULATOR / "README.md"
+CONTRACT = yaml.safe_load((SIMULATOR / "provider.openapi.yaml").read_text())
 OPERATIONS = {
     "get": "/payments/{reference}",
     "query": "/payments/query",
@@ -216,6 +219,21 @@ def is_by_contract(operation: str, reply: Reply) -> None:
         response = CONTRACT["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]
     schema = {"components": CONTRACT["components"], **response["content"][reply.headers["Content-Type"]]["schema"]}
     Draft202012Validator(schema, format_checker=FormatChecker()).validate(reply.json)
+
+
+class TestTheReadMe:
+    def test_shows_what_the_simulator_understands(self) -> None:
+        examples = re.findall(r"^```json (\w+)\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+        process, port = started()
+        simulator = Simulator(port)
+
+        replies = [
+            simulator.request("PUT" if control == "rules" else "POST", f"/_simulator/{control}", json.loads(example))
+            for control, example in examples
+        ]
+
+        stopped(process)
+        assert [reply.status for reply in replies] == [201, 201, 201, 200]
 
 
 class TestTheProcess:
@@ -812,7 +830,7 @@ class TestAnEvent:
                 Webhook(str(secret)).verify(body, headers)
 
     def test_is_not_signed_with_half_a_secret(self, simulator: Simulator) -> None:
-        endpoint = {"provider": simulator.provider, "url": "http://127.0.0.1:9/", "secret": "whsec_half!"}
+        endpoint = {"provider": simulator.provider, "url": "http://127.0.0.1:9/", "secret": "whsec_x"}
 
         assert simulator.request("PUT", "/_simulator/events", endpoint).status == 400
 
