@@ -90,12 +90,17 @@ class Drain:
         worked = 0
         while True:
             now = self.clock()
-            taken = None
-            if now < stop_at and now >= claim_at:
+            idle = not self._open and not self._wave
+            taken = 0
+            if idle and now >= stop_at:
+                return worked
+            if now < stop_at and (idle or now >= claim_at):
                 taken = self._claim(lone=not self._open)
                 worked += taken
                 # Nothing to claim is asked about again with the next wave, not with every answer.
                 claim_at = now if taken else now + self.pace.wave_seconds
+            if idle and not taken:
+                return worked
             if self._open and len(self._wave) < self.pace.wave_size:
                 left = max(wave_began + self.pace.wave_seconds - self.clock(), 0.0)
                 self._take(self.step.collect(left))
@@ -104,8 +109,6 @@ class Drain:
                 claim_at = 0.0  # what was saved may be due again at once
             if not self._wave:
                 wave_began = self.clock()
-            if not self._open and not self._wave and (taken == 0 or self.clock() >= stop_at):
-                return worked
 
     def _wave_is_over(self, began: float) -> bool:
         return not self._open or self.clock() - began >= self.pace.wave_seconds

@@ -1,0 +1,51 @@
+"""Polls a second, and CPU a poll: 20,000 open orders that are all due at once, one drain in one process."""
+
+import time
+
+from benchmarks.stage import Stage, provider, stage
+
+ORDERS = 20_000
+
+
+def register(on: Stage, count: int) -> float:
+    """Register orders in lists of 500, as a producer would; return the seconds it took."""
+    began = time.perf_counter()
+    for start in range(0, count, 500):
+        orders = [
+            {"order": f"o{n}", "provider": "bench", "reference": f"r{n}", "amount": "12.30", "currency": "EUR"}
+            for n in range(start, min(start + 500, count))
+        ]
+        on.application.intake("intake.register_orders", [], {"merchant": "shop", "orders": orders}, trace="bench")
+    return time.perf_counter() - began
+
+
+def poll(*, latency: float, bulk: bool, concurrency: int) -> dict[str, float]:
+    with provider(latency) as port, stage(port=port, bulk=bulk, concurrency=concurrency) as on:
+        register(on, ORDERS)
+        # The first answer moves every order to PENDING; what is measured is the poll that learns nothing new.
+        for _ in range(2):
+            on.run("UPDATE due_work SET due_at = now() - interval '1 second', kind = 'poll'")
+            on.run("ANALYZE")
+            here, there, began = on.cpu_here(), on.cpu_of_postgres(), time.perf_counter()
+            done = on.application.drain("polling", budget=120)
+            seconds = time.perf_counter() - began
+            worker, postgres = on.cpu_here() - here, on.cpu_of_postgres() - there
+        assert done == ORDERS, done
+        return {
+            "polls_a_second": done / seconds,
+            "worker_us": worker / done * 1e6,
+            "postgres_us": postgres / done * 1e6,
+            "cpu_us": (worker + postgres) / done * 1e6,
+        }
+
+
+def main() -> None:
+    for name, options in {
+        "one payment a call, 50 ms": {"latency": 0.05, "bulk": False, "concurrency": 256},
+        "bulk call, 50 ms": {"latency": 0.05, "bulk": True, "concurrency": 16},
+    }.items():
+        print(name, {key: round(value, 1) for key, value in poll(**options).items()})  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

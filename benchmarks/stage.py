@@ -1,0 +1,110 @@
+"""What every case stands on: servers of its own, an application, and the CPU time of each."""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from adapters.bootstrap import Application, open_application
+from adapters.embedded import ensure, stop
+from adapters.persistence import migrate
+from adapters.persistence.columns import run
+from config.logging import configure
+from config.settings import load
+
+PROVIDERS = """
+[providers.bench]
+adapter = "rest"
+base_url = "http://127.0.0.1:{port}"
+timeout_seconds = 10
+requests_per_second = 100000
+concurrency = {concurrency}
+bulk = {bulk}
+[providers.bench.cadence]
+stages = [[3600, 1000]]
+"""
+
+
+@dataclass
+class Stage:
+    home: Path
+    application: Application
+    postgres: psutil.Process
+
+    def cpu_here(self) -> float:
+        """CPU seconds of this process so far."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return used.ru_utime + used.ru_stime
+
+    def cpu_of_postgres(self) -> float:
+        """CPU seconds of the server and all its processes so far."""
+        total = 0.0
+        for process in [self.postgres, *self.postgres.children(recursive=True)]:
+            times = process.cpu_times()
+            total += times.user + times.system
+        own = self.postgres.cpu_times()
+        return total + own.children_user + own.children_system
+
+    def run(self, statement: str, **parameters: object) -> list[tuple[object, ...]]:
+        with self.application.engine.begin() as connection:
+            result = run(connection, statement, parameters)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+
+@contextmanager
+def provider(latency: float) -> Iterator[int]:
+    """Run the provider; yield its port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.provider", str(latency)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def stage(*, port: int = 1, concurrency: int = 256, bulk: bool = False) -> Iterator[Stage]:
+    """Start fresh servers, durable as they are for a first look, and open an application on them."""
+    with tempfile.TemporaryDirectory(prefix="tub") as folder:
+        home = Path(folder)
+        (home / "providers.toml").write_text(
+            PROVIDERS.format(port=port, concurrency=concurrency, bulk=str(bulk).lower())
+        )
+        servers = ensure(home)
+        os.environ |= {
+            "TRUEUP_HOME": folder,
+            "TRUEUP_DATABASE_URL": servers.database_url,
+            "TRUEUP_BROKER_URL": servers.broker_url,
+            "TRUEUP_PROVIDERS": str(home / "providers.toml"),
+            "TRUEUP_LOG_LEVEL": "WARNING",
+        }
+        configure("WARNING")
+        application = open_application(load())
+        try:
+            migrate.upgrade(application.engine)
+            pid = int((home / "postgres" / "postmaster.pid").read_text().split()[0])
+            on = Stage(home, application, _postmaster(pid, home))
+            on.run("INSERT INTO merchants (id, name) VALUES ('shop', 'Shop')")
+            yield on
+        finally:
+            application.close()
+            stop(home, {"postgres", "valkey"})
+
+
+def _postmaster(pid: int, home: Path) -> psutil.Process:
+    """The server may count its own processes from one, so its pid is looked up by what it was started with."""
+    for process in psutil.process_iter(["cmdline"]):
+        line = process.info["cmdline"] or []
+        if any(str(home) in part for part in line) and line[0].endswith("postgres"):
+            return process
+    return psutil.Process(pid)
