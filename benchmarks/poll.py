@@ -37,15 +37,3 @@ def poll(*, latency: float, bulk: bool, concurrency: int) -> dict[str, float]:
             "postgres_us": postgres / done * 1e6,
             "cpu_us": (worker + postgres) / done * 1e6,
         }
-
-
-def main() -> None:
-    for name, options in {
-        "one payment a call, 50 ms": {"latency": 0.05, "bulk": False, "concurrency": 256},
-        "bulk call, 50 ms": {"latency": 0.05, "bulk": True, "concurrency": 16},
-    }.items():
-        print(name, {key: round(value, 1) for key, value in poll(**options).items()})  # type: ignore[arg-type]
-
-
-if __name__ == "__main__":
-    main()

@@ -15,6 +15,7 @@ from domain.ports.provider import EffectCall, Inquiry, ProviderCalls
 from domain.ports.queue import Hints
 from domain.rules.closing import EFFECT_OF, settle_effect
 from domain.rules.reconciliation import reconcile
+from domain.rules.shadow import shadow_of
 from domain.usecases.drain import Answered
 
 # A lane of a provider that the configuration no longer names: its rows stay due, and the backlog shows them.
@@ -32,6 +33,7 @@ class PollOrders:
     hints: Hints
     report: Callable[[str, Mapping[str, object]], None]
     works: Sequence[Work] = WORKS
+    _shadows: frozenset[int] = frozenset()
     _asked: dict[tuple[str, str], tuple[Claimed, Order]] = field(default_factory=dict)
 
     def limits(self, lane: Lane) -> LaneLimits:
@@ -41,6 +43,7 @@ class PollOrders:
         return uow.orders.get_many([row.subject for row in claim.rows])
 
     def begin(self, lane: Lane, rows: Sequence[tuple[Claimed, Order]]) -> None:
+        self._shadows = self._shadows | {lane.id} if lane.shadow else self._shadows - {lane.id}
         inquiries: list[str] = []
         for row, order in rows:
             reference = order.transaction.reference
@@ -78,16 +81,24 @@ class PollOrders:
         errors: dict[int, str] = {}
         for answered in wave:
             try:
-                decisions.append(self._decide(answered.subject, answered.answer, answered.row, uow))
+                decision = self._decide(answered.subject, answered.answer, answered.row, uow)
             except Exception as error:  # noqa: BLE001 - a rule that raises is a bug: its row is set apart with the error
                 errors[answered.row.subject] = repr(error)
+            else:
+                if answered.row.lane in self._shadows:
+                    self.report("order.shadowed", {"order": decision.order.id, "would_be": decision.order.status})
+                    decision = shadow_of(decision, answered.row, uow.now)
+                decisions.append(decision)
+        for decision in decisions:
+            self._report_moves(decision)
         uow.apply(decisions, claim)
         if any(decision.events or decision.openings for decision in decisions):
             self.hints.hint(Work.DELIVER)
-        for decision in decisions:
-            for move in decision.moves:
-                self.report("order.moved", {"order": decision.order.id, "from": move.previous, "to": move.status})
         return errors
+
+    def _report_moves(self, decision: Decision) -> None:
+        for move in decision.moves:
+            self.report("order.moved", {"order": decision.order.id, "from": move.previous, "to": move.status})
 
     def _decide(self, order: Order, answer: Answer, row: Claimed, uow: UnitOfWork) -> Decision:
         policy = self.policies[order.transaction.provider]
