@@ -58,8 +58,11 @@ class ApplyWaiting:
                 outcomes.append(outcome)
         uow.due_work.settle(claim, plans)
         uow.inbox.conclude(outcomes)
-        self.hints.hint(Work.CLOSE)
         return {}
+
+    def committed(self) -> None:
+        self.hints.hint(Work.CLOSE)
+        self.hints.hint(Work.DELIVER)
 
     def _try(
         self, uow: UnitOfWork, waiting: WaitingCommand | None, row: Claimed

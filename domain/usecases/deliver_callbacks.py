@@ -67,6 +67,9 @@ class DeliverCallbacks:
         uow.streams.apply(decisions, claim)
         return {}
 
+    def committed(self) -> None:
+        """Nobody waits to hear of a delivery."""
+
 
 _SERVER_ERROR: Final = 500
 

@@ -54,6 +54,9 @@ class Step(Protocol):
     def save(self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered]) -> Mapping[int, str]:
         """Decide and write a wave; return {subject: error} of those whose rule raised."""
 
+    def committed(self) -> None:
+        """What was saved is committed: say so to whom it concerns."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
@@ -222,6 +225,7 @@ class Drain:
                 self._release(uow, claim, errors)
             self._survey(uow, wave)
             uow.commit()
+        self.step.committed()
         for subject, error in errors.items():
             self.report("due_work.raised", {"subject": subject, "error": error})
 

@@ -33,6 +33,7 @@ class PollOrders:
     hints: Hints
     report: Callable[[str, Mapping[str, object]], None]
     works: Sequence[Work] = WORKS
+    _saved: list[Decision] = field(default_factory=list)
     _shadows: frozenset[int] = frozenset()
     _asked: dict[tuple[str, str], tuple[Claimed, Order]] = field(default_factory=dict)
 
@@ -89,16 +90,17 @@ class PollOrders:
                     self.report("order.shadowed", {"order": decision.order.id, "would_be": decision.order.status})
                     decision = shadow_of(decision, answered.row, uow.now)
                 decisions.append(decision)
-        for decision in decisions:
-            self._report_moves(decision)
-        uow.apply(decisions, claim)
-        if any(decision.events or decision.openings for decision in decisions):
-            self.hints.hint(Work.DELIVER)
+        saved = frozenset(uow.apply(decisions, claim))
+        self._saved = [decision for decision in decisions if decision.order.id in saved]
         return errors
 
-    def _report_moves(self, decision: Decision) -> None:
-        for move in decision.moves:
-            self.report("order.moved", {"order": decision.order.id, "from": move.previous, "to": move.status})
+    def committed(self) -> None:
+        for decision in self._saved:
+            for move in decision.moves:
+                self.report("order.moved", {"order": decision.order.id, "from": move.previous, "to": move.status})
+        if any(decision.events or decision.openings for decision in self._saved):
+            self.hints.hint(Work.DELIVER)
+        self._saved = []
 
     def _decide(self, order: Order, answer: Answer, row: Claimed, uow: UnitOfWork) -> Decision:
         policy = self.policies[order.transaction.provider]
