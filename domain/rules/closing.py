@@ -1,5 +1,7 @@
 """Closing an unpaid order: ask, cancel there, ask again. No step both asks and acts."""
 
+import hashlib
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -20,6 +22,7 @@ from domain.rules.transaction_lifecycle import TRANSITIONS, Signal
 
 ACTOR = "system:close"
 NO_RECORD = "no_record"
+_PLAIN: Final = re.compile(r"[!-~]{1,200}")
 
 # What a provider says of a payment on which the effect has been done.
 CONFIRMS = {
@@ -33,9 +36,15 @@ OVER = frozenset({ProviderStatus.DECLINED})
 
 
 def key_of(order: Order, effect: Effect, number: int) -> str:
-    """Name one intended effect, the same on every retry (I3); a reference is one payment's only with its provider."""
+    """Name one intended effect, the same on every retry (I3).
+
+    It travels in a header of at most 255 characters, so a reference that is no plain ASCII is named by its hash.
+    """
     transaction = order.transaction
-    return f"trueup:{effect}:{transaction.provider}:{transaction.reference}:{number}"
+    payment = f"{transaction.provider}:{transaction.reference}"
+    if not _PLAIN.fullmatch(payment):
+        payment = hashlib.sha256(payment.encode()).hexdigest()
+    return f"trueup:{effect}:{payment}:{number}"
 
 
 def close(draft: Draft, record: Record, row: Claimed, policy: ProviderPolicy, *, understood: bool) -> None:
