@@ -4,6 +4,7 @@ import hashlib
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from domain.model.answer import Answer, NoRecord, ProviderStatus, Record, Refused, Unreachable
 from domain.model.case import CaseKind
