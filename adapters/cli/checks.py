@@ -1,0 +1,52 @@
+"""`trueup config`, `migrate` and `verify`: whether things are as they should be."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from adapters.cli.output import say, show_json, show_table
+from adapters.cli.servers import database
+from adapters.persistence import verify as verification
+from adapters.persistence.migrate import upgrade
+from config.providers import load_providers
+from config.settings import describe, load
+
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def config(json: Json = False) -> None:
+    """Print the settings in force, secrets hidden."""
+    settings = load()
+    providers = load_providers(settings.providers)
+    described = describe(settings)
+    if json:
+        named = {name: {"value": value, "from": origin} for name, value, origin in described}
+        show_json({"settings": named, "providers": sorted(providers)})
+        return
+    show_table("settings", ("setting", "value", "from"), described)
+    say(f"providers: {', '.join(sorted(providers)) or 'none'}")
+
+
+def migrate() -> None:
+    """Bring the schema up to date."""
+    with database() as engine:
+        upgrade(engine)
+    say("the schema is up to date")
+
+
+def verify(json: Json = False) -> None:
+    """Check the design's invariants on the live database; exit status 1 if one is broken."""
+    with database() as engine:
+        breaches = verification.verify(engine)
+        late = verification.overdue(engine)
+    if json:
+        show_json({"breaches": breaches, "warnings": late})
+    else:
+        for breach in breaches:
+            say(f"{breach.invariant} {breach.subject}: {breach.message}")
+        for warning in late:
+            print(f"warning: {warning.subject}: {warning.message}", file=sys.stderr)
+        say(f"{len(breaches)} breaches" if breaches else "nothing is wrong")
+    if breaches:
+        raise typer.Exit(1)

@@ -1,0 +1,172 @@
+"""`trueup order show` and `why`: what became of an order, and what happens next."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+import typer
+from sqlalchemy import Connection
+
+from adapters.cli.backlog import why_held
+from adapters.cli.output import Refused, json_of, say, show_json, show_table, text
+from adapters.cli.servers import database
+from adapters.persistence import queries
+from adapters.persistence.orders import SqlOrders
+from adapters.policies import policy_of
+from config.providers import load_providers
+from config.settings import load
+from domain.model.due_work import Work
+from domain.model.order import Order
+from domain.model.policy import Cadence, ProviderPolicy
+from domain.rules.deadlines import live_deadline
+from domain.rules.order_lifecycle import OPEN, OWES, Owes
+from domain.rules.planning import polling_of, watch_of
+
+app = typer.Typer(no_args_is_help=True, help="What became of an order, and what happens next.")
+
+Reference = Annotated[str, typer.Argument(metavar="ORDER", help="The merchant's own name for it.")]
+Merchant = Annotated[str | None, typer.Option(help="Needed where two merchants have it.")]
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+_LISTED: Final = ("attempts", "operations", "intents", "cases")
+_MEANING: Final = {
+    "void": "the authorization is voided at the provider, under the recorded key",
+    "cancel": "the payment is canceled at the provider, under the recorded key",
+    "close": "the provider is asked, because the order is to be closed",
+    "poll": "the provider is asked how the payment is doing",
+    "watch": "the provider is asked whether money came late",
+}
+
+
+@app.command()
+def show(order: Reference, merchant: Merchant = None, json: Json = False) -> None:
+    """Show an order: state, amounts, payment and everything that happened."""
+    with database() as engine, engine.connect() as connection:
+        found = queries.order(connection, _id_of(connection, order, merchant))
+    if json:
+        show_json(_as_json(found))
+        return
+    for name, value in found.items():
+        if not isinstance(value, list) and value is not None:
+            say(f"{name}: {text(value)}")
+    for part in _LISTED:
+        if found[part]:
+            columns = list(found[part][0])
+            show_table(f"\n{part}", columns, (list(row.values()) for row in found[part]))
+    columns = ["at", "kind", "detail", "actor"]
+    show_table("\ntimeline", columns, ([row[column] for column in columns] for row in found["timeline"]))
+
+
+@app.command("why")
+def why(order: Reference, merchant: Merchant = None, json: Json = False) -> None:
+    """Say what happens next with an order, when, and by which rule."""
+    providers = load_providers(load().providers)
+    with database() as engine, engine.connect() as connection:
+        key = _id_of(connection, order, merchant)
+        found = SqlOrders(connection, queries.now(connection), None).get_many([key])[key]
+        due = queries.due_of(connection, key)
+        cases = queries.open_cases_of(connection, key)
+    settings = providers.get(found.transaction.provider)
+    policy = None if settings is None else policy_of(found.transaction.provider, settings)
+    reasons = _reasons(found, due, cases, policy)
+    if json:
+        deadline = live_deadline(found)
+        show_json(
+            {
+                "merchant": found.merchant,
+                "order": found.reference,
+                "status": found.status,
+                "next": due,
+                "deadline": None if deadline is None else {"at": deadline.at, "reason": deadline.reason},
+                "cases": [json_of(case) for case in cases],
+                "why": reasons,
+            }
+        )
+        return
+    for reason in reasons:
+        say(reason)
+
+
+def _id_of(connection: Connection, order: str, merchant: str | None) -> int:
+    found = queries.find_orders(connection, order, merchant)
+    if not found:
+        whose = "" if merchant is None else f" of {merchant!r}"
+        raise Refused(f"ORDER: no order{whose} is called {order!r}")
+    if len(found) > 1:
+        raise Refused(
+            f"--merchant: is needed, for {', '.join(row['merchant'] for row in found)} have an order {order!r}"
+        )
+    return int(found[0]["id"])
+
+
+def _reasons(order: Order, due: Any, cases: Any, policy: ProviderPolicy | None) -> list[str]:
+    """Return sentences, the most telling first."""
+    said = [f"{order.merchant} {order.reference} is {order.status}" + (f" ({order.reason})" if order.reason else "")]
+    if due is not None:
+        said += [_next(due), *_rule(order, due, policy), *_obstacles(due)]
+    elif not cases:
+        said.append(_rest(order))
+    said += _deadline(order)
+    for case in cases:
+        owes = "" if due is not None else "a person must decide: "
+        said.append(f"{owes}case {case['id']} {case['kind']}, open since {text(case['opened_at'])}: {case['known']}")
+    return said
+
+
+def _next(due: Any) -> str:
+    meaning = _MEANING.get(due["kind"], due["kind"])
+    if due["leased"]:
+        return f"a worker is at it now until {text(due['due_at'])} at the latest: {meaning}"
+    when = "is due since" if due["is_due"] else "is due at"
+    return f"next: {meaning}; it {when} {text(due['due_at'])}"
+
+
+def _rule(order: Order, due: Any, policy: ProviderPolicy | None) -> list[str]:
+    if due["kind"] == Work.CLOSE or due["kind"] in (Work.CANCEL, Work.VOID):
+        request = order.cancel_request
+        asked = [] if request is None else [f"because {request.by} asked to cancel it: {request.reason or 'no reason'}"]
+        return [*asked, f"tried {due['step']} times so far in this closing"]
+    if policy is None:
+        return [f"TRUEUP_PROVIDERS does not name its provider {order.transaction.provider!r}"]
+    cadence = watch_of(order, policy) if due["kind"] == Work.WATCH else polling_of(order, policy)
+    return [f"by step {due['step'] + 1} of its {due['kind']} cadence: {_stage(cadence, due['step'])}"]
+
+
+def _stage(cadence: Cadence, step: int) -> str:
+    left = step
+    for stage in cadence.stages:
+        if left < stage.times:
+            return f"{_period(stage.delay)} for the {left + 1}. of {stage.times} times, ±{cadence.jitter:.0%}"
+        left -= stage.times
+    return f"{_period(cadence.stages[-1].delay)}, repeated" if cadence.repeats else "past its last stage"
+
+
+def _period(delay: timedelta) -> str:
+    return f"every {delay}"
+
+
+def _obstacles(due: Any) -> list[str]:
+    said = [f"its lane {due['family']} {due['lane']}: {held}" for held in [why_held(due)] if held]
+    if due["claims"] and not due["leased"]:
+        said.append(f"claimed {due['claims']} times in vain; the last error: {due['last_error'] or 'its worker died'}")
+    return said
+
+
+def _rest(order: Order) -> str:
+    owes = OWES[order.status]
+    if owes is Owes.NOTHING or (owes is Owes.WATCH and not order.watching):
+        return "nothing happens any more: it owes nothing"
+    return "nothing is planned, and it should be: run `trueup verify`"
+
+
+def _deadline(order: Order) -> list[str]:
+    deadline = live_deadline(order) if order.status in OPEN else None
+    if deadline is not None:
+        return [f"deadline: {text(deadline.at)}, by its {deadline.reason}"]
+    return ["no deadline any more: the customer has done their part"] if order.status in OPEN else []
+
+
+def _as_json(found: Any) -> dict[str, Any]:
+    return {
+        name: [json_of(row) for row in value] if isinstance(value, list) else value
+        for name, value in json_of(found).items()
+    }

@@ -1,0 +1,178 @@
+"""`trueup up`, `worker`, `beat`, `flower`, `drain` and `simulator`: what runs until it is asked to end."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import Annotated, Final
+
+import typer
+
+from adapters.cli import programs
+from adapters.cli.output import Refused, say
+from adapters.cli.programs import Program
+from adapters.cli.servers import Reached, engine_of, reach
+from adapters.cli.supervisor import Supervisor, spawn
+from adapters.persistence.migrate import upgrade
+from config.messaging import QUEUES
+from config.settings import load
+
+_GLANCE_SECONDS: Final = 0.2
+_LOOK_AFTER_SERVERS_SECONDS: Final = 5.0
+_KILLED: Final = 128
+
+
+class Stop:
+    """Set by SIGINT or SIGTERM; the second one says that there is no time."""
+
+    def __init__(self) -> None:
+        self._asked = Event()
+        self._asked_again = Event()
+
+    def ask(self, *_: object) -> None:
+        (self._asked_again if self._asked.is_set() else self._asked).set()
+
+    def wait(self, seconds: float) -> bool:
+        return self._asked.wait(seconds)
+
+    @property
+    def is_urgent(self) -> bool:
+        return self._asked_again.is_set()
+
+
+@contextmanager
+def stopping() -> Iterator[Stop]:
+    """Yield what SIGINT and SIGTERM set, in place of the end that they would bring."""
+    stop = Stop()
+    before = {number: signal.signal(number, stop.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def up() -> None:
+    """Run all processes on this machine, in the foreground."""
+    settings = load()
+    with stopping() as stop, reach(settings) as reached:
+        _migrate(reached)
+        logs = settings.home / "logs" if reached.is_embedded else None
+        supervisor = Supervisor(logs=logs, say=say)
+        try:
+            for program in programs.everything(reached):
+                supervisor.start(program.name, program.argv, program.env)
+            _announce(reached)
+            _tend(supervisor, reached, stop)
+        finally:
+            say("stopping; once more to stop at once")
+            supervisor.stop_all(grace=programs.patience(settings), hurry=lambda: stop.is_urgent)
+
+
+def worker(
+    queues: Annotated[str, typer.Option(help="The queues to read, separated by commas.")] = ",".join(QUEUES),
+    concurrency: Annotated[int | None, typer.Option(min=1, max=64, help="How many tasks at once.")] = None,
+) -> None:
+    """Run one worker."""
+    chosen = [queue.strip() for queue in queues.split(",")]
+    unknown = [queue for queue in chosen if queue not in QUEUES]
+    if unknown:
+        raise Refused(f"--queues: no queue is called {unknown[0]!r}; there are {', '.join(QUEUES)}")
+    name = f"{'all' if set(chosen) == set(QUEUES) else '-'.join(chosen)}-{os.getpid()}"
+    _run(lambda reached: programs.worker(reached, name, chosen, concurrency=concurrency))
+
+
+def beat() -> None:
+    """Run the process that ticks; any number of them may run."""
+    _run(programs.beat)
+
+
+def flower() -> None:
+    """Run Flower, for operators; its password lies in TRUEUP_HOME."""
+    settings = load()
+    say(f"flower: http://{settings.flower_address}, {_login(settings.home)}")
+    _run(programs.flower)
+
+
+def simulator(
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed, the same faults.")] = 0,
+) -> None:
+    """Run the simulated provider by itself."""
+    argv = [sys.executable, "-m", "adapters.simulator", f"--host={host}", f"--port={port}", f"--seed={seed}"]
+    raise typer.Exit(_attend(Program("simulator", argv, os.environ)))
+
+
+def drain(
+    loop: Annotated[bool, typer.Option("--loop", help="Go on until stopped.")] = False,
+    queue: Annotated[str | None, typer.Option(help="Only what is due of this queue's kinds of work.")] = None,
+) -> None:
+    """Do what is due, without a broker."""
+    # Opened late: no other command needs the providers and their transport.
+    from adapters.bootstrap import open_application  # noqa: PLC0415
+
+    settings = load()
+    with stopping() as stop, reach(settings) as reached:
+        application = open_application(reached.settings, role="trueup-drain")
+        try:
+            if not loop:
+                say(f"{application.drain(queue)} rows")
+            while loop and not stop.wait(0):
+                if not application.drain(queue, budget=settings.drain_seconds):
+                    stop.wait(settings.sweep_seconds)
+        finally:
+            application.close()
+
+
+def _migrate(reached: Reached) -> None:
+    engine = engine_of(reached)
+    try:
+        upgrade(engine)
+    finally:
+        engine.dispose()
+
+
+def _announce(reached: Reached) -> None:
+    settings = reached.settings
+    say(f"up: workers {', '.join(programs.WORKERS)}, beat and flower")
+    say(f"flower: http://{settings.flower_address}, {_login(settings.home)}")
+    if reached.is_embedded:
+        say(f"home: {settings.home}, logs in {settings.home / 'logs'}")
+
+
+def _login(home: object) -> str:
+    return f"user {programs.FLOWER_USER}, password in {home}/flower.password"
+
+
+def _tend(supervisor: Supervisor, reached: Reached, stop: Stop) -> None:
+    looked = time.monotonic()
+    while not stop.wait(_GLANCE_SECONDS):
+        supervisor.tend()
+        if time.monotonic() - looked > _LOOK_AFTER_SERVERS_SECONDS:
+            reached.keep_up()
+            looked = time.monotonic()
+
+
+def _run(program: Callable[[Reached], Program]) -> None:
+    with reach(load()) as reached:
+        status = _attend(program(reached))
+    raise typer.Exit(status)
+
+
+def _attend(program: Program) -> int:
+    """Run a program as if it were this one: signals go on to it, and its status is ours."""
+    process = spawn(program.argv, program.env)
+    before = {
+        number: signal.signal(number, lambda sent, _frame: process.send_signal(sent))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return status if status >= 0 else _KILLED - status

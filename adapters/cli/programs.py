@@ -1,0 +1,99 @@
+"""The command lines of the programs that run beside us: never imported, always started."""
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from adapters.cli.servers import Reached
+from config.messaging import (
+    INTAKE,
+    NOTIFICATIONS,
+    POLLING,
+    SANITY,
+    SWEEPS,
+    WORKER_ENVIRONMENT,
+    WORKER_OPTIONS,
+    time_limits,
+)
+from config.providers import load_providers, longest_call_seconds
+from config.settings import Settings
+
+# What `up` starts as workers: one for each kind of trouble, so that none of them waits for another's.
+WORKERS: Final[Mapping[str, Sequence[str]]] = {
+    "intake": (INTAKE, SANITY, SWEEPS),
+    "polling": (POLLING,),
+    "notifications": (NOTIFICATIONS,),
+}
+FLOWER_USER: Final = "operator"
+_CELERY: Final = (sys.executable, "-m", "celery", "-A", "workers.app")
+_MARGIN_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(repr=False)
+
+
+def worker(reached: Reached, name: str, queues: Sequence[str], *, concurrency: int | None = None) -> Program:
+    argv = [*_CELERY, "worker", "-Q", ",".join(queues), "-n", f"{name}@%h", *WORKER_OPTIONS]
+    if concurrency is not None:
+        argv += ["-c", str(concurrency)]
+    return Program(name, argv, _environment(reached, WORKER_ENVIRONMENT))
+
+
+def beat(reached: Reached) -> Program:
+    return Program("beat", [*_CELERY, "beat"], _environment(reached))
+
+
+def flower(reached: Reached) -> Program:
+    """Flower behind a login, which looks and does not touch.
+
+    Events are on, and by Flower's doing only while it runs: without them no task would be seen in it. The password
+    goes by the environment, for a command line can be read by everybody on the machine.
+    """
+    address = reached.settings.flower_address
+    options = [
+        f"--address={address.host}",
+        f"--port={address.port}",
+        "--read_only=True",
+        "--enable_events=True",
+        "--max_tasks=5000",
+        "--purge_offline_workers=60",
+        "--tasks_columns=name,uuid,state,args,kwargs,received,runtime,worker",
+        f"--conf={os.devnull}",  # or it would run a `flowerconfig.py` of whatever folder we are in
+    ]
+    login = {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{flower_password(reached.settings)}"}
+    return Program("flower", [*_CELERY, "flower", *options], _environment(reached, login))
+
+
+def flower_password(settings: Settings) -> str:
+    """Return the password of Flower's only user, made at the first start and kept for its owner's eyes."""
+    file = settings.home / "flower.password"
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as kept:
+            kept.write(secrets.token_urlsafe(24))
+    except FileExistsError:
+        pass
+    return file.read_text().strip()
+
+
+def everything(reached: Reached) -> list[Program]:
+    """Return what `up` runs."""
+    workers = [worker(reached, name, queues) for name, queues in WORKERS.items()]
+    return [*workers, beat(reached), flower(reached)]
+
+
+def patience(settings: Settings) -> float:
+    """Return for how many seconds a worker may finish what it has begun: its soft shutdown, and a margin."""
+    longest = longest_call_seconds(load_providers(settings.providers), callback_seconds=settings.callback_seconds)
+    return time_limits(lease_seconds=settings.lease_seconds, longest_call_seconds=longest).hard + _MARGIN_SECONDS
+
+
+def _environment(reached: Reached, more: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    return {**os.environ, **reached.environment, **(more or {})}

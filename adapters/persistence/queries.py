@@ -1,0 +1,177 @@
+"""What people look at: reads for the command line, each one statement or a few, and none of them a claim."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from adapters.persistence.columns import run
+
+Row = Mapping[str, Any]
+
+_FIND: Final = """
+SELECT o.id, o.merchant, o.reference AS "order" FROM orders o
+WHERE o.reference = %(reference)s AND (%(merchant)s::text IS NULL OR o.merchant = %(merchant)s)
+ORDER BY o.merchant LIMIT 10
+"""
+_ORDER: Final = """
+SELECT o.merchant, o.reference AS "order", o.status, o.reason, o.canceled_by,
+       o.cancel_by IS NOT NULL AS cancel_requested,
+       o.amount, o.currency, t.amount_received, t.amount_refunded, o.tolerance, o.kind, o.network, o.customer,
+       o.created_at, o.registered_at, o.checkout_completed_at, o.changed_at, o.watching,
+       t.provider, t.reference, t.state AS transaction, t.provider_status, t.confirmations, t.settled, t.secured_at
+FROM orders o JOIN transactions t ON t.order_id = o.id WHERE o.id = %(id)s
+"""
+_PARTS: Final[Mapping[str, str]] = {
+    "attempts": "SELECT id, state, reason, at FROM attempts WHERE order_id = %(id)s ORDER BY position",
+    "operations": "SELECT id, kind, state, amount, at FROM operations WHERE order_id = %(id)s ORDER BY at, id",
+    "intents": (
+        "SELECT number, effect, key, confirmed, refused_in, asked AS in_doubt_once, created_at, answered_at"
+        " FROM intents WHERE order_id = %(id)s ORDER BY number"
+    ),
+    "cases": (
+        "SELECT id, kind, known, opened_at, closed_at, closed_by, note FROM cases"
+        " WHERE order_id = %(id)s OR subject = %(id)s ORDER BY id"
+    ),
+}
+# Changes of status come after what was noted in the same transaction and led to them.
+_TIMELINE: Final = """
+SELECT at, 'status' AS kind, sequence, actor, trace,
+       jsonb_build_object('from', previous, 'to', status, 'reason', reason, 'by', canceled_by) AS detail, 1 AS rank
+FROM history WHERE order_id = %(id)s
+UNION ALL
+SELECT at, kind, id, actor, trace, detail, 0 FROM timeline WHERE order_id = %(id)s
+ORDER BY 1, 7, 3
+"""
+_DUE: Final = """
+SELECT d.kind, d.due_at, d.step, d.claims, d.generation, d.lease IS NOT NULL AND d.due_at > now() AS leased,
+       d.last_error, d.due_at <= now() AS is_due, l.family, l.name AS lane, l.paused, l.paused_until, l.failures,
+       l.no_effects, l.shadow, now() AS now
+FROM due_work d LEFT JOIN lanes l ON l.id = d.lane WHERE d.subject = %(id)s
+"""
+_OPEN_CASES: Final = """
+SELECT id, kind, known, provider_says, amount_at_risk, currency, opened_at FROM cases
+WHERE subject = %(id)s AND closed_at IS NULL ORDER BY id
+"""
+
+_BACKLOG: Final = """
+SELECT d.kind, l.family, l.name AS lane,
+       count(*) FILTER (WHERE d.due_at <= now()) AS due,
+       extract(epoch FROM now() - min(d.due_at) FILTER (WHERE d.due_at <= now()))::float AS oldest_seconds,
+       count(*) FILTER (WHERE d.lease IS NOT NULL AND d.due_at > now()) AS leased,
+       count(*) FILTER (WHERE d.claims >= 3) AS suspects,
+       count(*) FILTER (WHERE d.lease IS NULL AND d.due_at > now()) AS later
+FROM due_work d LEFT JOIN lanes l ON l.id = d.lane
+GROUP BY d.kind, l.family, l.name ORDER BY l.family, l.name, d.kind
+"""
+_LANES: Final = """
+SELECT family, name AS lane, paused, paused_until, failures, no_effects, shadow FROM lanes
+WHERE paused OR paused_until > now() OR failures > 0 OR no_effects OR shadow ORDER BY family, name
+"""
+_CASES_BY_KIND: Final = """
+SELECT kind, count(*) AS open, min(opened_at) AS oldest FROM cases WHERE closed_at IS NULL GROUP BY kind ORDER BY kind
+"""
+_COUNTS: Final = """
+SELECT (SELECT count(*) FROM inbox WHERE state = 'waiting') AS commands_waiting,
+       (SELECT count(*) FROM refused_messages) AS messages_refused,
+       (SELECT count(*) FROM due_work WHERE kind = 'deliver') AS callback_streams_pending
+"""
+
+_CASE_FIELDS: Final = """
+c.id, c.kind, c.merchant, o.reference AS "order", c.subject, c.known, c.provider_says, c.amount_at_risk, c.currency,
+c.details, c.opened_at, c.closed_at, c.closed_by, c.note
+"""
+_CASES: Final = f"""
+SELECT {_CASE_FIELDS} FROM cases c LEFT JOIN orders o ON o.id = c.order_id
+WHERE (%(all)s OR c.closed_at IS NULL) AND (%(kind)s::text IS NULL OR c.kind = %(kind)s)
+  AND (%(merchant)s::text IS NULL OR c.merchant = %(merchant)s)
+ORDER BY c.id DESC LIMIT %(limit)s
+"""
+# What the case stands for, if it is the only thing that keeps it from going dark.
+_CASE: Final = f"""
+SELECT {_CASE_FIELDS}, o.id AS order_id, o.status, o.watching, s.id AS stream, i.id AS command,
+       i.merchant AS command_merchant, coalesce(e.lane, m.id) AS lane,
+       EXISTS (SELECT FROM due_work d WHERE d.subject = c.subject) AS planned
+FROM cases c
+LEFT JOIN orders o ON o.id = c.order_id
+LEFT JOIN streams s ON s.id = c.subject AND c.kind = 'STUCK'
+LEFT JOIN endpoints e ON e.id = s.endpoint
+LEFT JOIN inbox i ON i.id = c.subject AND c.kind = 'STUCK' AND i.state = 'waiting'
+LEFT JOIN lanes m ON m.family = 'merchant' AND m.name = i.merchant
+WHERE c.id = %(id)s
+"""
+_CALLBACKS: Final = """
+SELECT s.id AS stream, e.merchant, o.reference AS "order", e.url, e.enabled, v.event AS last_tried,
+       d.state, d.tries, d.status, d.error, d.last_tried_at, w.due_at AS next_try
+FROM streams s JOIN endpoints e ON e.id = s.endpoint
+LEFT JOIN orders o ON o.id = s.order_id
+LEFT JOIN due_work w ON w.subject = s.id
+LEFT JOIN LATERAL (SELECT * FROM deliveries d WHERE d.stream = s.id ORDER BY d.event_row DESC LIMIT 1) d ON true
+LEFT JOIN events v ON v.id = d.event_row
+WHERE (%(merchant)s::text IS NULL OR e.merchant = %(merchant)s) AND (%(all)s OR w.subject IS NOT NULL)
+ORDER BY s.id DESC LIMIT %(limit)s
+"""
+
+
+def find_orders(connection: Connection, reference: str, merchant: str | None) -> Sequence[Row]:
+    """Return the orders of that reference, one for each merchant that has it."""
+    return _rows(connection, _FIND, reference=reference, merchant=merchant)
+
+
+def order(connection: Connection, id: int) -> Row:  # noqa: A002 - the field's own name
+    """Return an order with its transaction, its parts and its timeline."""
+    found = dict(_rows(connection, _ORDER, id=id)[0])
+    parts = {name: _rows(connection, statement, id=id) for name, statement in _PARTS.items()}
+    timeline = [{k: v for k, v in row.items() if k != "rank"} for row in _rows(connection, _TIMELINE, id=id)]
+    return {**found, **parts, "timeline": timeline}
+
+
+def due_of(connection: Connection, subject: int) -> Row | None:
+    """Return what is planned for a subject, and how its lane is."""
+    return next(iter(_rows(connection, _DUE, id=subject)), None)
+
+
+def open_cases_of(connection: Connection, subject: int) -> Sequence[Row]:
+    return _rows(connection, _OPEN_CASES, id=subject)
+
+
+def backlog(connection: Connection) -> Row:
+    """Return what waits, by kind and lane, and what stands in its way."""
+    return {
+        "work": _rows(connection, _BACKLOG),
+        "lanes": _rows(connection, _LANES),
+        "cases": _rows(connection, _CASES_BY_KIND),
+        **_rows(connection, _COUNTS)[0],
+    }
+
+
+def cases(
+    connection: Connection,
+    *,
+    merchant: str | None,
+    kind: str | None,
+    closed: bool,
+    limit: int,
+) -> Sequence[Row]:
+    """Return cases, the youngest first; with `closed`, those too that are closed."""
+    return _rows(connection, _CASES, merchant=merchant, kind=kind, all=closed, limit=limit)
+
+
+def case(connection: Connection, id: int) -> Row | None:  # noqa: A002 - the field's own name
+    return next(iter(_rows(connection, _CASE, id=id)), None)
+
+
+def callbacks(connection: Connection, *, merchant: str | None, delivered: bool, limit: int) -> Sequence[Row]:
+    """Return streams with the last event that was tried, the youngest first; with `delivered`, quiet ones too."""
+    return _rows(connection, _CALLBACKS, merchant=merchant, all=delivered, limit=limit)
+
+
+def now(connection: Connection) -> datetime:
+    """Return the store's clock, which decides everything."""
+    read: datetime = run(connection, "SELECT now()").scalar_one()
+    return read
+
+
+def _rows(connection: Connection, statement: str, **parameters: Any) -> Sequence[Row]:
+    return [dict(row) for row in run(connection, statement, parameters).mappings()]
