@@ -1,0 +1,105 @@
+from datetime import timedelta
+
+import pytest
+
+from domain.model.case import CaseKind
+from domain.model.delivery import DeliveryAnswer, DeliveryDecision, Head
+from domain.model.due_work import Work
+from domain.rules.callbacks import SCHEDULE, after_try
+from tests.builders import HOURS, MINUTES, NOON, SECONDS, a_row
+
+DELIVERED = DeliveryAnswer(delivered=True, status=204)
+BROKEN = DeliveryAnswer(delivered=False, status=500, why="the endpoint answered 500")
+
+
+def a_head(*, tries: int = 0, more: bool = False) -> Head:
+    return Head(
+        stream=7,
+        event_row=1,
+        event="evt_7_1",
+        body=b"{}",
+        url="https://shop.example/hooks",
+        secrets=("whsec_c2VjcmV0",),
+        endpoint=3,
+        merchant="shop",
+        order_id=7,
+        first_tried_at=None,
+        tries=tries,
+        more=more,
+    )
+
+
+def tried(head: Head, answer: DeliveryAnswer) -> DeliveryDecision:
+    return after_try(a_row(Work.DELIVER), head, answer, now=NOON, schedule=SCHEDULE)
+
+
+class TestADeliveredEvent:
+    def test_ends_the_stream_where_nothing_waits_behind_it(self) -> None:
+        decision = tried(a_head(), DELIVERED)
+
+        assert decision.delivered
+        assert decision.due is None
+
+    def test_lets_the_next_go_at_once(self) -> None:
+        decision = tried(a_head(more=True), DELIVERED)
+
+        assert decision.due is not None
+        assert decision.due.at == NOON
+
+
+class TestAFailedTry:
+    @pytest.mark.parametrize(
+        ("tries", "wait"),
+        [(0, 5 * SECONDS), (1, 5 * MINUTES), (2, 30 * MINUTES), (3, 2 * HOURS), (4, 5 * HOURS), (5, 10 * HOURS),
+         (6, 14 * HOURS), (7, 20 * HOURS), (8, 24 * HOURS)],
+    )  # fmt: skip
+    def test_is_repeated_by_the_schedule_give_or_take_a_tenth(self, tries: int, wait: timedelta) -> None:
+        decision = tried(a_head(tries=tries), BROKEN)
+
+        assert decision.due is not None
+        assert 0.9 * wait <= decision.due.at - NOON <= 1.1 * wait
+
+    def test_waits_as_long_as_the_endpoint_asks_for(self) -> None:
+        decision = tried(a_head(), DeliveryAnswer(delivered=False, status=429, retry_after=3 * HOURS))
+
+        assert decision.due is not None
+        assert decision.due.at == NOON + 3 * HOURS
+
+    def test_waits_no_longer_than_a_day_on_request(self) -> None:
+        decision = tried(a_head(), DeliveryAnswer(delivered=False, status=503, retry_after=90 * HOURS))
+
+        assert decision.due is not None
+        assert decision.due.at == NOON + 24 * HOURS
+
+    def test_keeps_the_next_event_behind_it(self) -> None:
+        decision = tried(a_head(more=True), BROKEN)
+
+        assert not decision.delivered
+        assert not decision.given_up
+        assert decision.due is not None
+        assert decision.due.at > NOON
+
+
+class TestAnEventThatWasTriedToTheEnd:
+    def test_is_given_up_with_a_case(self) -> None:
+        decision = tried(a_head(tries=9), BROKEN)
+
+        assert decision.given_up
+        assert decision.opening is not None
+        assert decision.opening.kind is CaseKind.UNDELIVERABLE
+
+    def test_lets_the_next_go(self) -> None:
+        decision = tried(a_head(tries=9, more=True), BROKEN)
+
+        assert decision.due is not None
+        assert decision.due.at == NOON
+
+
+class TestAnEndpointThatIsGone:
+    def test_is_disabled_with_a_case_and_loses_nothing(self) -> None:
+        decision = tried(a_head(), DeliveryAnswer(delivered=False, status=410, gone=True))
+
+        assert decision.disable
+        assert decision.opening is not None
+        assert not decision.given_up
+        assert decision.due is not None
