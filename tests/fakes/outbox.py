@@ -1,0 +1,178 @@
+"""Outbox, streams and cases in memory."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import count
+from typing import Any
+
+from domain.model.case import CaseKind, CaseOpening
+from domain.model.delivery import DeliveryDecision, Head
+from domain.model.due_work import Claim, Claimed, Work
+from domain.model.event import Event, EventType
+from domain.ports.persistence import Conflict
+from tests.fakes.rows import CaseRow, DeliveryRow, DueRow, EventRow, StreamRow, Tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    subject: int
+    merchant: str | None
+    order_id: int | None
+    currency: str | None
+
+
+def tell(
+    tables: Tables, ids: "count[int]", name: str, event: Event, *, now: datetime, sequence: int | None = None
+) -> None:
+    """Store one event under its name, and make the streams due that carry it."""
+    if any(row.event == name for row in tables.events.values()):
+        raise Conflict(name)
+    body = {"type": event.type, "timestamp": now.isoformat(), "data": {"event": name, **event.data}}
+    row = EventRow(
+        id=next(ids),
+        event=name,
+        type=event.type,
+        merchant=event.merchant,
+        order_id=event.order_id,
+        sequence=sequence,
+        body=json.dumps(body).encode(),
+    )
+    tables.events[row.id] = row
+    for endpoint in tables.endpoints.values():
+        if endpoint.merchant == event.merchant and (endpoint.types is None or event.type in endpoint.types):
+            stream = _stream_of(tables, ids, endpoint.id, row)
+            old = tables.due.get(stream)
+            tables.due[stream] = (
+                DueRow(subject=stream, lane=tables.lane_of_endpoint[endpoint.id], kind=Work.DELIVER, due_at=now)
+                if old is None
+                else replace(old, generation=old.generation + 1)
+            )
+
+
+def _stream_of(tables: Tables, ids: "count[int]", endpoint: int, event: EventRow) -> int:
+    single = event.id if event.order_id is None else None
+    for stream in tables.streams.values():
+        if stream.endpoint == endpoint and (stream.order_id, stream.single_event) == (event.order_id, single):
+            return stream.id
+    fresh = StreamRow(id=next(ids), endpoint=endpoint, order_id=event.order_id, single_event=single)
+    tables.streams[fresh.id] = fresh
+    return fresh.id
+
+
+def open_case(tables: Tables, ids: "count[int]", about: About, opening: CaseOpening, *, now: datetime) -> None:
+    """Open a case where none of the kind is open for the subject, and tell of it."""
+    same = (about.subject, opening.kind)
+    if any((case.subject, case.kind) == same and case.closed_at is None for case in tables.cases.values()):
+        return
+    case = CaseRow(
+        id=next(ids),
+        kind=opening.kind,
+        subject=about.subject,
+        merchant=about.merchant,
+        order_id=about.order_id,
+        known=opening.known,
+        provider_says=opening.provider_says,
+        amount_at_risk=opening.amount_at_risk,
+        currency=about.currency,
+    )
+    tables.cases[case.id] = case
+    _tell_of(tables, ids, case, EventType.CASE_OPENED, "opened", now=now)
+
+
+def close_case(
+    tables: Tables, ids: "count[int]", *, subject: int, kind: CaseKind, note: str | None, by: str, now: datetime
+) -> None:
+    """Close the open case of this kind, if there is one, and tell of it."""
+    for case in list(tables.cases.values()):
+        if (case.subject, case.kind) == (subject, kind) and case.closed_at is None:
+            closed = replace(case, closed_at=now, closed_by=by, note=note)
+            tables.cases[case.id] = closed
+            _tell_of(tables, ids, closed, EventType.CASE_CLOSED, "closed", now=now)
+
+
+def _tell_of(tables: Tables, ids: "count[int]", case: CaseRow, kind: EventType, verb: str, *, now: datetime) -> None:
+    if case.merchant is None:
+        return
+    data: dict[str, Any] = {"merchant": case.merchant, "case": case.id, "kind": case.kind, "known": case.known}
+    if verb == "closed":
+        data |= {"note": case.note, "closed_by": case.closed_by}
+    event = Event(type=kind, merchant=case.merchant, order_id=case.order_id, data=data)
+    tell(tables, ids, f"evt_case_{case.id}_{verb}", event, now=now)
+
+
+class FakeStreams:
+    def __init__(self, tables: Tables, now: datetime, ids: "count[int]", due_work: Any) -> None:
+        self._tables = tables
+        self._now = now
+        self._ids = ids
+        self._due_work = due_work
+
+    def heads(self, ids: Sequence[int]) -> Mapping[int, Head]:
+        found = {key: self._head(self._tables.streams[key]) for key in ids if key in self._tables.streams}
+        return {key: head for key, head in found.items() if head is not None}
+
+    def apply(self, decisions: Sequence[DeliveryDecision], claim: Claim) -> Sequence[int]:
+        held = self._due_work.settle(claim, [(d.row, d.due) for d in decisions])
+        saved = [d for d in decisions if d.row.subject in held]
+        for decision in saved:
+            self._write(decision)
+        return [d.row.subject for d in saved]
+
+    def end(self, claim: Claim, streams: Sequence[Claimed]) -> None:
+        self._due_work.settle(claim, [(row, None) for row in streams])
+
+    def _head(self, stream: StreamRow) -> Head | None:
+        endpoint = self._tables.endpoints[stream.endpoint]
+        ahead = [event for event in self._tables.events.values() if self._waits(event, stream)]
+        if not ahead:
+            return None
+        event = min(ahead, key=lambda row: row.id)
+        tried = self._tables.deliveries.get((stream.id, event.id))
+        return Head(
+            stream=stream.id,
+            event_row=event.id,
+            event=event.event,
+            body=event.body,
+            url=endpoint.url,
+            secrets=endpoint.secrets,
+            endpoint=endpoint.id,
+            merchant=endpoint.merchant,
+            order_id=stream.order_id,
+            first_tried_at=None if tried is None else tried.first_tried_at,
+            tries=0 if tried is None else tried.tries,
+            more=len(ahead) > 1,
+        )
+
+    def _waits(self, event: EventRow, stream: StreamRow) -> bool:
+        if event.id <= stream.cursor:
+            return False
+        if stream.order_id is None:
+            return event.id == stream.single_event
+        types = self._tables.endpoints[stream.endpoint].types
+        return event.order_id == stream.order_id and (types is None or event.type in types)
+
+    def _write(self, decision: DeliveryDecision) -> None:
+        tables, head = self._tables, decision.head
+        state = "delivered" if decision.delivered else "failed" if decision.given_up else "pending"
+        old = tables.deliveries.get((head.stream, head.event_row))
+        tables.deliveries[head.stream, head.event_row] = DeliveryRow(
+            stream=head.stream,
+            event_row=head.event_row,
+            state=state,
+            tries=head.tries + 1,
+            status=decision.status,
+            error=decision.error,
+            first_tried_at=self._now if old is None else old.first_tried_at,
+        )
+        if decision.delivered or decision.given_up:
+            tables.streams[head.stream] = replace(tables.streams[head.stream], cursor=head.event_row)
+        if decision.disable:
+            tables.endpoints[head.endpoint] = replace(tables.endpoints[head.endpoint], enabled=False)
+            lane = tables.lane_of_endpoint[head.endpoint]
+            tables.lanes[lane] = replace(tables.lanes[lane], paused=True)
+        if decision.opening is not None:
+            subject = head.endpoint if decision.disable else head.stream
+            about = About(subject=subject, merchant=head.merchant, order_id=head.order_id, currency=None)
+            open_case(tables, self._ids, about, decision.opening, now=self._now)
