@@ -64,7 +64,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 def _make_template(url: str) -> None:
     with _administrator(url) as connection:
-        if connection.execute("SELECT FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone():
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone():
             return
         draft = f"{TEMPLATE}_draft"
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(draft)))

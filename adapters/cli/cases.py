@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 from sqlalchemy import Connection
 
+from adapters import messages
 from adapters.cli.output import Refused, json_of, say, show_json, show_table, text
 from adapters.cli.servers import database, reach
 from adapters.persistence import queries
@@ -18,7 +19,7 @@ from config.settings import load
 from domain.model.case import CaseKind
 from domain.model.due_work import Due, Work
 
-app = typer.Typer(no_args_is_help=True, help="What no rule could decide.")
+app = typer.Typer(help="What no rule could decide.")
 
 Id = Annotated[int, typer.Argument(metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -126,6 +127,11 @@ def _command(found: Any, *, note: str, resolve: bool, actor: str) -> None:
     with reach(load()) as reached:
         application = open_application(reached.settings, role="trueup-cli")
         try:
-            application.intake(name, (), fields, trace=secrets.token_hex(8), channel="cli", actor=actor)
+            # A key of its own: asking for the same a second time is no repeat.
+            trace = secrets.token_hex(8)
+            parsed = messages.parse(name, fields, trace=trace, channel="cli", actor=actor, key=f"case:{trace}")
+            for error in (error for message in parsed.refused for error in message.errors):
+                raise Refused(f"close: {error.field}: {error.reason}")
+            application.receive(parsed.accepted)
         finally:
             application.close()

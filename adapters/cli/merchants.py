@@ -15,7 +15,7 @@ from adapters.persistence.merchants import MerchantExists, UnknownMerchant
 from config.settings import load
 from domain.model.money import AMOUNT
 
-app = typer.Typer(no_args_is_help=True, help="Merchants, their settings, callback address and keys.")
+app = typer.Typer(help="Merchants, their settings, callback address and keys.")
 
 CHECKS: Final = (
     "line_items",

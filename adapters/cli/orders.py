@@ -21,7 +21,7 @@ from domain.rules.deadlines import live_deadline
 from domain.rules.order_lifecycle import OPEN, OWES, Owes
 from domain.rules.planning import polling_of, watch_of
 
-app = typer.Typer(no_args_is_help=True, help="What became of an order, and what happens next.")
+app = typer.Typer(help="What became of an order, and what happens next.")
 
 Reference = Annotated[str, typer.Argument(metavar="ORDER", help="The merchant's own name for it.")]
 Merchant = Annotated[str | None, typer.Option(help="Needed where two merchants have it.")]

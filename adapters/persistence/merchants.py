@@ -87,7 +87,7 @@ def change(connection: Connection, merchant: str, settings: Mapping[str, Any], *
 
 
 def has_endpoint(connection: Connection, merchant: str) -> bool:
-    found = run(connection, "SELECT FROM endpoints WHERE merchant = %(id)s LIMIT 1", {"id": merchant})
+    found = run(connection, "SELECT 1 FROM endpoints WHERE merchant = %(id)s LIMIT 1", {"id": merchant})
     return found.fetchone() is not None
 
 
@@ -147,6 +147,6 @@ def lock(connection: Connection, merchant: str) -> None:
     Raises:
         UnknownMerchant: nobody has this id.
     """
-    found = run(connection, "SELECT FROM merchants WHERE id = %(id)s FOR UPDATE", {"id": merchant})
+    found = run(connection, "SELECT 1 FROM merchants WHERE id = %(id)s FOR UPDATE", {"id": merchant})
     if found.fetchone() is None:
         raise UnknownMerchant(merchant)

@@ -1,0 +1,97 @@
+"""A store in which orders live as they do in earnest, without any process around it."""
+
+from sqlalchemy import Engine
+
+from adapters import messages
+from adapters.currencies import of_iso_4217
+from adapters.persistence import merchants
+from adapters.persistence.columns import run
+from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
+from domain.model.answer import Answer
+from domain.model.due_work import Claimed, LaneFamily, Work
+from domain.rules.closing import settle_effect
+from domain.rules.reconciliation import reconcile
+from domain.usecases.receive_commands import ReceiveCommands
+from tests.builders import HOURS, PROVIDER, a_policy
+
+EFFECTS = (Work.CANCEL, Work.VOID)
+
+
+class NoHints:
+    def hint(self, work: Work) -> None:
+        """Nobody listens."""
+
+
+class Store:
+    """One merchant, one provider, and what producers and the provider say of orders."""
+
+    def __init__(self, engine: Engine, *, merchant: str = "shop") -> None:
+        self.engine = engine
+        self.merchant = merchant
+        self.unit_of_work = SqlUnitOfWorkFactory(engine)
+        self.policy = a_policy()
+        self.receive = ReceiveCommands(
+            unit_of_work=self.unit_of_work,
+            policies={PROVIDER: self.policy},
+            currencies=lambda _provider: of_iso_4217(),
+            hints=NoHints(),
+        )
+        with self.unit_of_work() as uow:
+            uow.lanes.ensure(LaneFamily.PROVIDER, [PROVIDER])
+            uow.commit()
+        with engine.begin() as connection:
+            merchants.add(connection, merchant, {"name": "Shop", "email": None}, url="https://shop.example/callbacks")
+
+    def say(self, name: str, **fields: object) -> None:
+        """Say it as a producer does; what is refused is kept."""
+        given = {"merchant": self.merchant, **fields}
+        parsed = messages.parse(f"intake.{name}", given, trace="trace", channel="message")
+        if parsed.accepted:
+            self.receive(parsed.accepted)
+        with self.unit_of_work() as uow:
+            uow.inbox.refuse(parsed.refused)
+            uow.commit()
+
+    def register(self, order: str, **fields: object) -> int:
+        """Register an order of 100.00 EUR whose payment is `pay-ORDER`; return its id."""
+        plain = {"provider": PROVIDER, "reference": f"pay-{order}", "amount": "100.00", "currency": "EUR"}
+        self.say("register_order", order=order, **plain | fields)
+        return self.id_of(order)
+
+    def id_of(self, order: str) -> int:
+        [(found,)] = self.ask(
+            "SELECT id FROM orders WHERE merchant = %(m)s AND reference = %(o)s", m=self.merchant, o=order
+        )
+        return int(found)
+
+    def answer(self, order: str, answer: Answer) -> None:
+        """Let the provider answer what is due for the order: an inquiry, or an effect."""
+        [(subject, kind, lane, due_at, step, generation)] = self.ask(
+            "SELECT subject, kind, lane, due_at, step, generation FROM due_work WHERE subject = %(id)s",
+            id=self.id_of(order),
+        )
+        row = Claimed(
+            subject=subject,
+            work=Work(kind),
+            lane=lane,
+            due_at=due_at,
+            step=step,
+            generation=generation,
+            claims=1,
+        )
+        decide = settle_effect if row.work in EFFECTS else reconcile
+        with self.unit_of_work() as uow:
+            claim = uow.due_work.lease([row], until=uow.now + 1 * HOURS)
+            known = uow.orders.get_many([subject])[subject]
+            uow.apply([decide(known, answer, row=claim.rows[0], now=uow.now, policy=self.policy)], claim)
+            uow.commit()
+
+    def ask(self, statement: str, **parameters: object) -> list[tuple[object, ...]]:
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in run(connection, statement, parameters)]
+
+    def damage(self, *statements: str) -> None:
+        """Do by hand what no code of ours may."""
+        with self.engine.begin() as connection:
+            for statement in statements:
+                run(connection, statement)
