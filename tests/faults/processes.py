@@ -70,7 +70,7 @@ class Running:
         children = self.children()
         self.process.kill()
         self.process.wait()
-        until(lambda: not any(map(_lives, children)), lambda: f"children {children} outlive their parent")
+        until(lambda: not any(map(is_alive, children)), lambda: f"children {children} outlive their parent")
 
     def kill_children(self) -> None:
         """Kill the pool's processes; the one that started them lives."""
@@ -85,7 +85,7 @@ class Running:
         self.process.wait()
 
 
-def _lives(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

@@ -5,6 +5,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ class Stage:
 
     def statuses(self) -> dict[str, str]:
         """Return {order: status} of all that have been registered."""
-        return {name: status for name, status in self.rows("SELECT reference, status FROM orders")}
+        return dict(self.rows("SELECT reference, status FROM orders"))
 
     def wait_registered(self, plans: Iterable[Plan]) -> None:
         names = {plan.name for plan in plans}
@@ -190,5 +191,5 @@ def _done(asked: Sequence[tuple[str, str]]) -> int:
 
 def _keys_are_kept(asked: Sequence[tuple[str, str]]) -> bool:
     """Whether a new key was used only after the one before it was refused (I3)."""
-    pairs = zip(asked, asked[1:], strict=False)
+    pairs = pairwise(asked)
     return all(before == after or result.startswith(("refused", "no_record")) for (before, result), (after, _) in pairs)
