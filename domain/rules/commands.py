@@ -122,7 +122,9 @@ def _record_operation(draft: Draft, command: RecordOperation, _policy: ProviderP
     old = next((known for known in order.transaction.operations if known.id == command.id), None)
     if old is not None:
         if old.kind is not command.kind or old.amount != amount:
-            raise CommandRefused("operation", f"operation {command.id!r} is known as a {old.kind} of {old.amount}")
+            raise CommandRefused(
+                "operation", f"operation {command.id!r} is known as a {old.kind} of {order.currency.render(old.amount)}"
+            )
         if old.state is command.state:
             draft.keep_due = True
             return CommandState.APPLIED
@@ -135,7 +137,9 @@ def _record_operation(draft: Draft, command: RecordOperation, _policy: ProviderP
     if operation.state is not OperationState.REJECTED and not counted:
         GUARDS[operation.kind](order, operation)
     refunds.put(draft, operation)
-    draft.note(EntryKind.OPERATION, id=command.id, kind=command.kind, state=command.state, amount=str(amount))
+    draft.note(
+        EntryKind.OPERATION, id=command.id, kind=command.kind, state=command.state, amount=order.currency.render(amount)
+    )
     refunds.follow_refunds(draft)
     if draft.order.status in POLLED:
         bring_forward(draft)
@@ -191,7 +195,10 @@ def _guard_capture(order: Order, operation: Operation) -> None:
         raise CommandRefused("operation.kind", "the authorization is being voided")
     captured = _sum(order, OperationKind.CAPTURE, *_LIVE)
     if _exceeds(captured, operation.amount, order.amount):
-        raise CommandRefused("operation.amount", f"{captured} of {order.amount} is captured already")
+        raise CommandRefused(
+            "operation.amount",
+            f"{order.currency.render(captured)} of {order.currency.render(order.amount)} is captured already",
+        )
 
 
 def _guard_refund(order: Order, operation: Operation) -> None:
@@ -203,7 +210,10 @@ def _guard_refund(order: Order, operation: Operation) -> None:
         taken = refunds.received_of(order)
     given = max(_sum(order, OperationKind.REFUND, *_LIVE), transaction.amount_refunded)
     if _exceeds(given, operation.amount, taken):
-        raise CommandRefused("operation.amount", f"{given} of {taken} is refunded or queued already")
+        raise CommandRefused(
+            "operation.amount",
+            f"{order.currency.render(given)} of {order.currency.render(taken)} is refunded or queued already",
+        )
 
 
 def _guard_void(order: Order, _operation: Operation) -> None:
