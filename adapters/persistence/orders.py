@@ -63,6 +63,12 @@ SELECT t.provider, t.reference FROM {_PAIRS.table}
 JOIN transactions t ON t.provider = c.provider AND t.reference = c.reference
 """
 
+_NAMES: Final = Columns("c", merchant="text", reference="text")
+_KNOWN: Final = f"""
+SELECT o.merchant, o.reference FROM {_NAMES.table}
+JOIN orders o ON o.merchant = c.merchant AND o.reference = c.reference
+"""
+
 _NEW: Final = Columns(
     "c",
     id="bigint",
@@ -131,6 +137,10 @@ class SqlOrders:
     def taken(self, payments: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         rows = run(self._connection, _TAKEN, _PAIRS.parameters(payments))
         return frozenset((provider, reference) for provider, reference in rows)
+
+    def known(self, orders: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        rows = run(self._connection, _KNOWN, _NAMES.parameters(orders))
+        return frozenset((merchant, reference) for merchant, reference in rows)
 
     def register(self, orders: Sequence[tuple[Order, Due, Mapping[str, object] | None]], *, actor: str) -> None:
         if not orders:

@@ -73,6 +73,9 @@ class Orders(Protocol):
     def taken(self, payments: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         """Return those of the (provider, reference) pairs that an order has named before."""
 
+    def known(self, orders: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Return those of the (merchant, reference) pairs that name an order."""
+
     def register(self, orders: Sequence[tuple[Order, Due, Mapping[str, object] | None]], *, actor: str) -> None:
         """Store new orders with their first due row, their history and event, and the bill that came with each.
 

@@ -96,13 +96,16 @@ class ReceiveCommands:
     def _build(
         self, uow: UnitOfWork, fresh: Sequence[tuple[Received, Stored]], merchants: Mapping[str, Merchant]
     ) -> "list[_Accepted | _Refused]":
-        """Make an order of each command; a payment belongs to the first order that names it."""
+        """Make an order of each command; a name belongs to the first, and so does the payment that it names."""
+        known = set(uow.orders.known((r.command.merchant, r.command.order) for r, _ in fresh))
         taken = set(uow.orders.taken(_payment(r) for r, _ in fresh))
         built: list[_Accepted | _Refused] = []
         for (received, stored), key in zip(fresh, uow.orders.next_ids(len(fresh)), strict=True):
             command = received.command
             assert isinstance(command, RegisterOrder)
             try:
+                if (command.merchant, command.order) in known:
+                    raise CommandRefused("order", f"{command.order!r} was registered before")  # noqa: TRY301
                 if _payment(received) in taken:
                     raise CommandRefused("reference", f"another order has named {command.reference!r} before")  # noqa: TRY301
                 order = new_order(
@@ -116,6 +119,7 @@ class ReceiveCommands:
             except CommandRefused as error:
                 built.append(_Refused(received, stored, FieldError(field=error.field, reason=error.reason)))
             else:
+                known.add((command.merchant, command.order))
                 taken.add(_payment(received))
                 built.append(_Accepted(stored, order, command.bill))
         return built

@@ -40,11 +40,14 @@ class FakeOrders:
         known = {(o.transaction.provider, o.transaction.reference) for o in self._tables.orders.values()}
         return frozenset(known.intersection(payments))
 
+    def known(self, orders: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        return frozenset({(o.merchant, o.reference) for o in self._tables.orders.values()}.intersection(orders))
+
     def register(self, orders: Sequence[tuple[Order, Due, Mapping[str, object] | None]], *, actor: str) -> None:
         for order, due, bill in orders:
             check_order(self._tables, order)
             payment = (order.transaction.provider, order.transaction.reference)
-            if self.lock_by_reference(order.merchant, order.reference) is not None or self.taken([payment]):
+            if self.known([(order.merchant, order.reference)]) or self.taken([payment]):
                 raise Conflict(order.reference)
             # Registration stores what an order is, and none of what may happen to it.
             self._tables.orders[order.id] = replace(
