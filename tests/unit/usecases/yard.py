@@ -1,0 +1,146 @@
+"""What the use cases work in: a store, a scripted provider, scripted endpoints, recorded hints and reports."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from domain.model.command import CancelOrder, Command, OrderCommand, Received, RegisterOrder
+from domain.model.due_work import Lane, LaneLimits
+from domain.model.money import Currency
+from domain.model.order import CanceledBy, Order
+from domain.model.policy import Cadence, ProviderPolicy
+from domain.rules.callbacks import SCHEDULE
+from domain.usecases.apply_waiting import ApplyWaiting
+from domain.usecases.deliver_callbacks import DeliverCallbacks
+from domain.usecases.drain import Drain, Pace, Step
+from domain.usecases.poll_orders import PollOrders
+from domain.usecases.receive_commands import ReceiveCommands
+from tests.builders import EUR, PAYMENT, PROVIDER, a_policy, limits
+from tests.fakes.bench import Bench
+from tests.fakes.calls import RecordedHints, ScriptedDeliveries, ScriptedProvider
+from tests.fakes.rows import DueRow
+
+PACE: Final = Pace(wave_size=100, wave_seconds=0.25)
+WIDE: Final = limits(requests_per_second=10_000.0, concurrency=1000)
+
+
+@dataclass(slots=True)
+class Ticks:
+    """A clock that goes on a little whenever it is read, so that no drain is endless."""
+
+    now: float = 0.0
+    tick: float = 0.01
+
+    def __call__(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
+class Yard:
+    def __init__(
+        self, bench: Bench, *, lane: LaneLimits = WIDE, policy: ProviderPolicy | None = None, pace: Pace = PACE
+    ) -> None:
+        self.bench = bench
+        self.pace = pace
+        self.provider = ScriptedProvider(bench.units)
+        self.endpoints = ScriptedDeliveries(bench.units)
+        self.hints = RecordedHints()
+        self.reports: list[tuple[str, Mapping[str, object]]] = []
+        self.policies = {PROVIDER: policy or a_policy()}
+        self.lane_limits = {PROVIDER: lane}
+        self.commands: dict[str, OrderCommand] = {}
+
+    def receive(self, *commands: Command, key: str | None = None, content: str | None = None) -> None:
+        intake = ReceiveCommands(
+            unit_of_work=self.bench.units, policies=self.policies, currencies=_currencies, hints=self.hints
+        )
+        intake([self._received(command, key, content) for command in commands])
+
+    def poll(self, *, budget: float | None = None, step: Step | None = None) -> int:
+        return self.drain(step or self.polling(), budget=budget)
+
+    def polling(self) -> PollOrders:
+        return PollOrders(
+            calls=self.provider,
+            policies=self.policies,
+            lane_limits=self.lane_limits,
+            hints=self.hints,
+            report=self.report,
+        )
+
+    def deliver(self, schedule: Cadence = SCHEDULE) -> int:
+        return self.drain(DeliverCallbacks(calls=self.endpoints, schedule=schedule, lane_limits=limits()))
+
+    def apply_waiting(self) -> int:
+        return self.drain(
+            ApplyWaiting(
+                command_of=lambda _name, body: self.commands[str(body["says"])],
+                policies=self.policies,
+                hints=self.hints,
+            )
+        )
+
+    def drain(self, step: Step, *, budget: float | None = None) -> int:
+        run = Drain(unit_of_work=self.bench.units, step=step, pace=self.pace, clock=Ticks(), report=self.report)
+        return run(budget)
+
+    def report(self, event: str, fields: Mapping[str, object]) -> None:
+        self.reports.append((event, fields))
+
+    def poll_when_due(self, order: Order | int, times: int = 1) -> None:
+        """Let time pass until the order is due, and do what is due then."""
+        for _ in range(times):
+            row = self.due(order)
+            self.bench.clock.now = max(self.bench.clock.now, row.due_at)
+            self.poll()
+
+    def due(self, order: Order | int) -> DueRow:
+        row = self.bench.due(order if isinstance(order, int) else order.id)
+        assert row is not None
+        return row
+
+    def the_order(self) -> Order:
+        (order,) = self.bench.tables().orders.values()
+        return order
+
+    def lane(self) -> Lane:
+        return self.bench.tables().lanes[self.bench.lane()]
+
+    def _received(self, command: Command, key: str | None, content: str | None) -> Received:
+        says = hashlib.sha256(repr(command).encode()).hexdigest()
+        if not isinstance(command, RegisterOrder):
+            self.commands[says] = command
+        return Received(
+            command=command,
+            key=key or (command.order if isinstance(command, RegisterOrder) else says),
+            content=content or says,
+            body={"says": says},
+            actor="merchant:key",
+            trace="t-1",
+        )
+
+
+def _currencies(_provider: str) -> Mapping[str, Currency]:
+    return {"EUR": EUR}
+
+
+def a_registration(**given: Any) -> RegisterOrder:
+    plain: dict[str, Any] = {
+        "merchant": "shop",
+        "order": "order-1",
+        "provider": PROVIDER,
+        "reference": PAYMENT,
+        "amount": "100.00",
+        "currency": "EUR",
+    }
+    return RegisterOrder(**plain | given)
+
+
+def a_cancel(**given: Any) -> CancelOrder:
+    plain: dict[str, Any] = {"merchant": "shop", "order": "order-1", "by": CanceledBy.MERCHANT, "reason": "sold out"}
+    return CancelOrder(**plain | given)
+
+
+def statuses_of(bench: Bench, order: int) -> list[str]:
+    return [row.status for row in bench.history(order)]
