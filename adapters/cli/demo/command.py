@@ -1,0 +1,185 @@
+"""The command: a plan, a stage, the play, the judge."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import msgspec
+
+from adapters.cli.demo import figures, looking
+from adapters.cli.demo.faults import BadMessage, bad_messages, rules
+from adapters.cli.demo.judge import Evidence, Off, judge
+from adapters.cli.demo.plan import DemoOrder, make_plan
+from adapters.cli.demo.play import Play, Producer
+from adapters.cli.demo.report import Display, Moment, Report, as_json, display, show
+from adapters.cli.demo.stage import Stage, stage
+from adapters.cli.output import say, show_json
+from adapters.cli.processes import Stop, stopping
+from adapters.cli.programs import WORKERS
+
+_SPREAD_SECONDS: Final = 20.0
+_LONGEST_SECONDS: Final = 150.0
+_STEP_SECONDS: Final = 0.1
+_LOOK_SECONDS: Final = 0.5
+_ONE_BAD_IN: Final = 40
+_INTERRUPTED: Final = 130
+
+
+class Interrupted(Exception):
+    """Somebody has asked us to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    orders: int
+    seed: int
+    json: bool
+    keep: bool
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the demo; return 0 if nothing is off, 1 if something is, 130 if it was stopped."""
+    options = _options(arguments)
+    began = time.monotonic()
+    plan = make_plan(orders=options.orders, seed=options.seed, seconds=_SPREAD_SECONDS)
+    bad = list(bad_messages(max(options.orders // _ONE_BAD_IN, 1)))
+    try:
+        with stopping() as stop, stage(seed=options.seed) as world:
+            # Before the first message: what is compared at the end is what was written here.
+            (world.home / "expected.json").write_bytes(_written(plan))
+            report = _run(plan, bad, world, stop, options=options)
+    except Interrupted:
+        say("stopped")
+        return _INTERRUPTED
+    report = replace(report, seconds=time.monotonic() - began)
+    if options.json:
+        show_json(as_json(report))
+    else:
+        show(report)
+    if report.is_right and not options.keep:
+        shutil.rmtree(world.home, ignore_errors=True)
+    elif not options.json:
+        say(f"database and logs: {world.home}")
+    return 0 if report.is_right else 1
+
+
+def _options(arguments: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser(prog="trueup demo", description=__doc__)
+    parser.add_argument("--orders", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=7, help="the same seed, the same orders and dice")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--keep", action="store_true", help="keep database and logs of a run that was right")
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+def _run(plan: Sequence[DemoOrder], bad: Sequence[BadMessage], world: Stage, stop: Stop, *, options: Options) -> Report:
+    producer = Producer(world.broker_url)
+    if not options.json:
+        say(f"{len(plan)} orders, three providers of which one dies for a while; flower: http://{world.flower}")
+    producer.wait_for_workers(len(WORKERS))
+    play = Play(plan, bad, simulator=world.simulator, receiver=world.receiver, producer=producer)
+    world.simulator.set_rules(options.seed, rules())
+    play.begin()
+    with display(quiet=options.json) as shown:
+        off = _perform(play, plan, world, stop, shown)
+    evidence = Evidence(
+        orders=looking.orders(world.engine),
+        ledger=world.simulator.ledger(),
+        callbacks=world.receiver.entries,
+        refused_messages=looking.refused_messages(world.engine),
+    )
+    off += [Off("the play", unplayed) for unplayed in play.unplayed()]
+    off += judge(plan, bad, evidence)
+    return _report(plan, evidence, off, _verify(), world, producer)
+
+
+def _perform(play: Play, plan: Sequence[DemoOrder], world: Stage, stop: Stop, shown: Display) -> list[Off]:
+    """Let everything happen, until all is at rest or the time is up; return what went wrong on the way.
+
+    Raises:
+        Interrupted: somebody has asked us to stop.
+    """
+    began = looked = time.monotonic()
+    died: list[Off] = []
+    while time.monotonic() - began < _LONGEST_SECONDS:
+        if stop.wait(_STEP_SECONDS):
+            raise Interrupted
+        play.step()
+        died += [Off(name, "this process died") for name in world.supervisor.tend()]
+        if time.monotonic() - looked < _LOOK_SECONDS:
+            continue
+        looked = time.monotonic()
+        progress = looking.progress(world.engine)
+        shown(
+            Moment(
+                seconds=looked - began,
+                planned=len(plan),
+                begun=play.begun,
+                progress=progress,
+                callbacks=len(world.receiver.entries),
+                calls=world.simulator.calls(),
+            )
+        )
+        if play.is_over and progress.orders >= len(plan) and not progress.due:
+            return died
+    return [*died, Off("the run", f"was not at rest after {_LONGEST_SECONDS:.0f} s")]
+
+
+def _verify() -> list[str]:
+    """Run `trueup verify` as an operator would; return its breaches."""
+    line = [sys.executable, "-c", "from adapters.cli.main import main; main()", "verify"]
+    ended = subprocess.run(line, env=os.environ, capture_output=True, text=True, check=False)
+    if ended.returncode == 0:
+        return []
+    return (ended.stdout + ended.stderr).strip().splitlines() or [f"ended with status {ended.returncode}"]
+
+
+def _report(
+    plan: Sequence[DemoOrder],
+    evidence: Evidence,
+    off: Sequence[Off],
+    breaches: Sequence[str],
+    world: Stage,
+    producer: Producer,
+) -> Report:
+    return Report(
+        orders=len(plan),
+        seconds=0.0,
+        ends=figures.ends_of(evidence),
+        calls=world.simulator.calls(),
+        effects=figures.effects_of(evidence),
+        callbacks=figures.callbacks_of(evidence),
+        latency={
+            provider: {
+                "changes": len(seconds),
+                "p50": figures.percentile(seconds, 0.5),
+                "p99": figures.percentile(seconds, 0.99),
+                "most": seconds[-1],
+            }
+            for provider, seconds in figures.latencies_of(plan, evidence).items()
+        },
+        messages=dict(sorted(producer.sent.items())),
+        refused_messages=evidence.refused_messages,
+        breaches=breaches,
+        off=off,
+    )
+
+
+def _written(plan: Sequence[DemoOrder]) -> bytes:
+    rows: list[dict[str, Any]] = [
+        {
+            "merchant": planned.merchant,
+            "order": planned.order,
+            "script": planned.payment,
+            "expected": planned.scenario.expected,
+            "why": planned.scenario.why,
+        }
+        for planned in plan
+    ]
+    return msgspec.json.format(msgspec.json.encode(rows, enc_hook=sorted), indent=1)

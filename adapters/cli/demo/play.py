@@ -1,0 +1,169 @@
+"""The run: customers, merchants and producers act as the plan says, each as a stranger to Trueup would."""
+
+import heapq
+import itertools
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+from celery import Celery
+
+from adapters.cli.demo.faults import BadMessage
+from adapters.cli.demo.plan import DemoOrder
+from adapters.cli.demo.remote import Receiver, Simulator
+from adapters.cli.demo.scenario import Said, Turn
+
+_INTAKE: Final = "intake"
+# These merchants' software registers orders many at a time, the others' one by one.
+_IN_LISTS: Final = frozenset({"bakery", "market"})
+_LONGEST_LIST: Final = 100
+_BOOT_SECONDS: Final = 30.0
+
+
+class Producer:
+    """Celery and a broker's address, and nothing of this project."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._celery = Celery("a-stranger", broker=broker_url, set_as_current=False)
+        self.sent: Counter[str] = Counter()
+
+    def wait_for_workers(self, count: int) -> None:
+        """Wait until so many workers answer, so that nothing is measured that only boots.
+
+        Raises:
+            RuntimeError: they do not.
+        """
+        end = time.monotonic() + _BOOT_SECONDS
+        while len(self._celery.control.ping(timeout=1.0, limit=count)) < count:
+            if time.monotonic() > end:
+                raise RuntimeError(f"not all of {count} workers answer")
+
+    def send(self, task: str, fields: Mapping[str, Any]) -> None:
+        name = f"intake.{task}"
+        self._celery.send_task(name, kwargs=dict(fields), queue=_INTAKE, ignore_result=True)
+        self.sent[name] += 1
+
+
+class Play:
+    """Holds what is still to happen; `step` lets happen what is due."""
+
+    def __init__(
+        self,
+        plan: Sequence[DemoOrder],
+        bad: Sequence[BadMessage],
+        *,
+        simulator: Simulator,
+        receiver: Receiver,
+        producer: Producer,
+    ) -> None:
+        self._simulator = simulator
+        self._receiver = receiver
+        self._producer = producer
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._places = itertools.count()
+        self._starting: list[DemoOrder] = []
+        self._began: dict[int, float] = {}
+        self._reactions: dict[tuple[str, str, str], list[tuple[DemoOrder, Said | Turn]]] = defaultdict(list)
+        for planned in plan:
+            self._plan(planned)
+        spread = max((planned.starts_at for planned in plan), default=0.0)
+        for number, message in enumerate(bad):
+            self._at(spread * number / len(bad), partial(self._send_bad, message))
+        self._start = time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        return not self._agenda and not self._reactions
+
+    @property
+    def begun(self) -> int:
+        return len(self._began)
+
+    def unplayed(self) -> list[str]:
+        """Return what the plan wanted and never came to pass, because its cue did not come."""
+        return [f"{merchant}/{order} never became {status}" for merchant, order, status in self._reactions]
+
+    def begin(self) -> None:
+        self._start = time.monotonic()
+
+    def step(self) -> None:
+        now = self._now()
+        while self._agenda and self._agenda[0][0] <= now:
+            heapq.heappop(self._agenda)[2]()
+        if self._starting:
+            self._begin_orders()
+        self._react(self._receiver.news())
+
+    def _now(self) -> float:
+        return time.monotonic() - self._start
+
+    def _at(self, moment: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._agenda, (moment, next(self._places), action))
+
+    def _plan(self, planned: DemoOrder) -> None:
+        self._at(planned.starts_at, partial(self._starting.append, planned))
+        for said in planned.scenario.said:
+            if said.at is not None and said.at < 0:
+                self._at(max(planned.starts_at + said.at, 0.0), partial(self._say, planned, said))
+            elif said.on is not None:
+                self._reactions[planned.merchant, planned.order, said.on].append((planned, said))
+        for turn in planned.scenario.turns:
+            self._reactions[planned.merchant, planned.order, turn.on].append((planned, turn))
+
+    def _begin_orders(self) -> None:
+        """Let customers begin to pay, and merchants tell of their orders, which are a moment older."""
+        starting = list(self._starting)
+        self._starting.clear()
+        began = time.time()
+        for planned in starting:
+            self._began[planned.number] = began
+            for said in planned.scenario.said:
+                if said.at is not None and said.at >= 0:
+                    self._at(self._now() + said.at, partial(self._say, planned, said))
+        self._simulator.add([payment for planned in starting if (payment := planned.payment) is not None])
+        in_lists: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for planned in starting:
+            if planned.merchant in _IN_LISTS:
+                in_lists[planned.merchant].append(self._registration(planned))
+            else:
+                self._producer.send("register_order", self._registration(planned))
+        for merchant, orders in in_lists.items():
+            for start in range(0, len(orders), _LONGEST_LIST):
+                listed = orders[start : start + _LONGEST_LIST]
+                self._producer.send("register_orders", {"merchant": merchant, "orders": listed})
+
+    def _registration(self, planned: DemoOrder) -> dict[str, Any]:
+        return {**planned.registration, "created_at": _rfc3339(self._began[planned.number])}
+
+    def _say(self, planned: DemoOrder, said: Said) -> None:
+        fields = planned.priced(said.fields)
+        if said.task == "register_order":
+            fields = self._registration(planned) | fields
+        elif said.task == "checkout_completed":
+            fields["at"] = _rfc3339(self._began[planned.number] + (said.at or 0.0))
+        self._producer.send(said.task, {"merchant": planned.merchant, "order": planned.order, **fields})
+
+    def _send_bad(self, message: BadMessage) -> None:
+        self._producer.send(message.task.removeprefix("intake."), message.fields)
+
+    def _react(self, news: Iterable[Mapping[str, Any]]) -> None:
+        """Do what merchants do on hearing of a status: ask for a refund there and tell of it here, resolve, cancel."""
+        for entry in news:
+            if entry["outcome"] != "accepted" or entry["type"] != "order.status_changed":
+                continue
+            told = entry["said"]
+            for planned, reaction in self._reactions.pop((told["merchant"], told["order"], told["status"]), ()):
+                if isinstance(reaction, Turn):
+                    self._at(self._now() + reaction.after, partial(self._turn, planned, reaction))
+                else:
+                    self._at(self._now(), partial(self._say, planned, reaction))
+
+    def _turn(self, planned: DemoOrder, turn: Turn) -> None:
+        self._simulator.turn(planned.provider, planned.reference, turn.status)
+
+
+def _rfc3339(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()

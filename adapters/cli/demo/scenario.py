@@ -1,0 +1,78 @@
+"""What a scenario is made of: how an order comes, what its provider's script says, and the one right end."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+Fields: TypeAlias = Mapping[str, Any]
+
+FIAT: Final = ("EUR", "JPY", "KWD")
+CRYPTO: Final = ("USDT", "BTC", "ETH")
+EVERY: Final = FIAT + CRYPTO
+
+# Who sells: the fields that a merchant's own settings have. What is not said here, nobody has set.
+MERCHANTS: Final[Mapping[str, Fields]] = {
+    "bakery": {"name": "Bakery"},
+    "books": {"name": "Books", "cancellation_timeout": 7},
+    "games": {"name": "Games", "checkout_timeout": 4},
+    "hotel": {"name": "Hotel"},
+    "market": {"name": "Market", "tolerance": "0.02"},
+}
+EVERYBODY: Final = tuple(MERCHANTS)
+# Those whose orders get no cancellation timeout from them.
+WITHOUT_TIMEOUT: Final = ("bakery", "games", "hotel", "market")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A message of the producer: `at` seconds after the order began, or when its merchant hears of a status (`on`)."""
+
+    task: str
+    fields: Fields = field(default_factory=dict)
+    at: float | None = None
+    on: str | None = None
+    is_refused: bool = False  # whether the merchant must be told that it was refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What the provider does with the payment once the merchant has heard of a status, `after` so many seconds."""
+
+    on: str
+    after: float
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """The one right end. `cases` are those that a person must decide; they are open when all is at rest.
+
+    `at_provider` is what the payment truly is then, None where there is none; `effect` what was done to it by us.
+    """
+
+    status: str
+    reason: str | None = None
+    canceled_by: str | None = None
+    cases: frozenset[str] = frozenset()
+    at_provider: str | None
+    effect: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One kind of order. `why` says why its end is the right one; `weight` how many of it there are.
+
+    In scripts and messages an amount is named: whole, over, under, near (within the tolerance) or part.
+    """
+
+    name: str
+    why: str
+    expected: Expected
+    weight: int = 4
+    order: Fields = field(default_factory=dict)
+    script: Sequence[Fields] | None = ()  # None: the provider never has a record of it
+    said: Sequence[Said] = ()
+    turns: Sequence[Turn] = ()
+    currencies: tuple[str, ...] = EVERY
+    merchants: tuple[str, ...] = EVERYBODY
+    starts_early: bool = False  # its end takes longest
