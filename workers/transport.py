@@ -25,6 +25,13 @@ class Channel(kombu_redis.Channel):
         client.set_response_callback("BRPOP", self._readable)
         return client
 
+    def _connparams(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
+        # As it comes, a channel whose connection was given up fails with an AttributeError, for which nobody connects
+        # anew: it ends a worker that acknowledges what it took before its broker died, and every tick of a beat.
+        if self.connection is None or self.connection.client is None:
+            raise ConnectionError("the broker's connection has been closed")
+        return super()._connparams(asynchronous)
+
     def _readable(self, popped: Sequence[bytes] | None, **_options: object) -> tuple[bytes, bytes] | None:
         """Return (list, entry) as Redis gave them, or with the entry put into a message that has it kept."""
         if not popped:
