@@ -15,6 +15,7 @@ from adapters.persistence.cases import close_cases
 from adapters.persistence.columns import run
 from adapters.persistence.due_work import SqlDueWork
 from adapters.persistence.outbox import store
+from config.providers import load_providers
 from config.settings import load
 from domain.model.case import CaseKind
 from domain.model.due_work import Due, Work
@@ -122,9 +123,12 @@ def _command(found: Any, *, note: str, resolve: bool, actor: str) -> None:
     # Opened late: no other command here needs the providers and their transport.
     from adapters.bootstrap import open_application  # noqa: PLC0415
 
+    settings = load()
+    if found["provider"] not in load_providers(settings.providers):
+        raise Refused(f"TRUEUP_PROVIDERS: does not name the order's provider {found['provider']!r}")
     name = "intake.resolve_order" if resolve else "intake.poll_order"
     fields = {"merchant": found["merchant"], "order": found["order"], **({"note": note} if resolve else {})}
-    with reach(load()) as reached:
+    with reach(settings) as reached:
         application = open_application(reached.settings, role="trueup-cli")
         try:
             # A key of its own: asking for the same a second time is no repeat.

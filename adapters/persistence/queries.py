@@ -90,11 +90,12 @@ ORDER BY c.id DESC LIMIT %(limit)s
 """
 # What the case stands for, if it is the only thing that keeps it from going dark.
 _CASE: Final = f"""
-SELECT {_CASE_FIELDS}, o.id AS order_id, o.status, o.watching, s.id AS stream, i.id AS command,
+SELECT {_CASE_FIELDS}, t.provider, o.id AS order_id, o.status, o.watching, s.id AS stream, i.id AS command,
        i.merchant AS command_merchant, coalesce(e.lane, m.id) AS lane,
        EXISTS (SELECT FROM due_work d WHERE d.subject = c.subject) AS planned
 FROM cases c
 LEFT JOIN orders o ON o.id = c.order_id
+LEFT JOIN transactions t ON t.order_id = o.id
 LEFT JOIN streams s ON s.id = c.subject AND c.kind = 'STUCK'
 LEFT JOIN endpoints e ON e.id = s.endpoint
 LEFT JOIN inbox i ON i.id = c.subject AND c.kind = 'STUCK' AND i.state = 'waiting'

@@ -1,5 +1,7 @@
 """A store in which orders live as they do in earnest, without any process around it."""
 
+from typing import Any
+
 from sqlalchemy import Engine
 
 from adapters import messages
@@ -86,7 +88,7 @@ class Store:
             uow.apply([decide(known, answer, row=claim.rows[0], now=uow.now, policy=self.policy)], claim)
             uow.commit()
 
-    def ask(self, statement: str, **parameters: object) -> list[tuple[object, ...]]:
+    def ask(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:
             return [tuple(row) for row in run(connection, statement, parameters)]
 
