@@ -38,6 +38,23 @@ class Ticks(Scheduler):
     """
 
     _depths: Depths | None = None
+    _ending = False
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        if self._ending:
+            raise SystemExit
+        return float(super().tick(*args, **kwargs))
+
+    def close(self) -> None:
+        """End, in two steps.
+
+        Celery's handler of SIGTERM closes the scheduler, wherever that is, and then raises SystemExit. If it was reading
+        from the broker, its buffers are gone, the library stumbles over them, and SystemExit is lost on the way: beat
+        would live on. So the first call only notes that this is the end; the second comes when the loop has been left.
+        """
+        if self._ending:
+            super().close()
+        self._ending = True
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
         if self._depths is None:

@@ -5,6 +5,7 @@
 import json
 import logging
 import warnings
+from importlib import import_module
 from typing import Any, Final
 
 import structlog
@@ -16,6 +17,7 @@ from celery.signals import (
     task_failure,
     task_postrun,
     task_prerun,
+    worker_init,
     worker_process_init,
     worker_process_shutdown,
 )
@@ -42,6 +44,12 @@ def log_as_everywhere(**_: object) -> None:
     if settings.log_level != "DEBUG":
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[settings.log_level]))
+
+
+@worker_init.connect
+def import_once(**_: object) -> None:
+    """Read the modules before the fork, so that children share them and begin at once; nothing is opened."""
+    import_module("adapters.bootstrap")
 
 
 @worker_process_init.connect

@@ -40,6 +40,9 @@ class Stub:
         if kwargs.get("order") == "hangs" and not self.notes.with_suffix(".awake").exists():
             self.note("hangs")
             time.sleep(20)
+        if kwargs.get("order") == "slow":
+            self.note("slow")
+            time.sleep(3)
         if kwargs.get("order") == "bug":
             raise ZeroDivisionError
         size = len(json.dumps(kwargs))

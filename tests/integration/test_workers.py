@@ -1,134 +1,21 @@
 """Workers as they run, on both brokers: what reaches the application, and what no message can do to them."""
 
-# mypy: allow-untyped-calls
-
 import base64
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-import uuid
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
-from celery import Celery
-from kombu import pools
-from kombu.connection import Connection
 
-from adapters.queue import CeleryHints, Depths, publisher
-from config.messaging import INTAKE, QUEUES
+from adapters.queue import CeleryHints, publisher
+from config.messaging import INTAKE
 from domain.model.due_work import Work
+from tests.integration.celery_processes import ORDER, ROOT, Broker, Running, a_worker, start, until
 
 pytest_plugins = ("tests.servers",)
-
-ROOT = Path(__file__).parents[2]
-ORDER = {"merchant": "shop", "order": "1", "amount": "10.00"}
-SOON = 30.0
-
-
-@dataclass
-class Broker:
-    """A broker with nothing in it, and what a producer would use to write to it."""
-
-    url: str
-    producer: Celery = field(init=False)
-
-    def __post_init__(self) -> None:
-        # As a producer has it: Celery's defaults, and nothing of ours.
-        self.producer = Celery("a-producer", broker=self.url, set_as_current=False)
-
-    def send(self, name: str, /, *args: object, **kwargs: object) -> None:
-        self.producer.send_task(name, args=args, kwargs=kwargs, queue=INTAKE)
-
-    def send_raw(self, body: bytes, *, content_type: str = "application/json", **headers: object) -> None:
-        """Publish bytes with Celery's headers about them, as a broken producer would."""
-        with Connection(self.url) as connection, connection.Producer() as producer:
-            producer.publish(
-                body,
-                routing_key=INTAKE,
-                exchange="",
-                content_type=content_type,
-                content_encoding="utf-8",
-                headers={"task": "intake.register_order", "id": str(uuid.uuid4()), **headers},
-            )
-
-    def depth(self, queue: str) -> int:
-        with Connection(self.url) as connection:
-            return Depths(connection)(queue) or 0
-
-    def empty(self) -> None:
-        with Connection(self.url) as connection:
-            for queue in QUEUES:
-                with connection.channel() as channel:
-                    channel.queue_delete(queue)
-
-    def close(self) -> None:
-        self.producer.close()
-        self.empty()
-        pools.reset()  # a connection that is used again would believe in the queues that it has declared
-
-
-@dataclass
-class Running:
-    """A process of Celery's on the stub application, and its notes."""
-
-    broker: Broker
-    home: Path
-    process: "subprocess.Popen[bytes]"
-
-    @property
-    def notes(self) -> list[dict[str, Any]]:
-        file = self.home / "notes"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-    def noted(self, what: str) -> list[dict[str, Any]]:
-        return [note for note in self.notes if note["what"] == what]
-
-    def wait(self, what: str, count: int = 1) -> list[dict[str, Any]]:
-        until(lambda: len(self.noted(what)) >= count, self)
-        return self.noted(what)
-
-    def log(self) -> str:
-        return (self.home / "log").read_text(errors="replace")
-
-    def end(self, sent: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(sent)
-        return self.process.wait(SOON)
-
-
-def until(holds: Callable[[], bool], running: Running) -> None:
-    end = time.monotonic() + SOON
-    while not holds():
-        if time.monotonic() > end or running.process.poll() is not None:
-            pytest.fail(f"it did not come to this; notes: {running.notes[-20:]}; log: {running.log()[-6000:]}")
-        time.sleep(0.05)
-
-
-def start(
-    broker: Broker, home: Path, *command: str, app: str = "tests.integration.stub_workers", **settings: str
-) -> Running:
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("TRUEUP_", "PYTHON", "CELERY"))
-    }
-    with (home / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", app, *command],
-            cwd=ROOT,
-            env=environment
-            | {"TRUEUP_BROKER_URL": broker.url, "TRUEUP_LOG_FORMAT": "json", "REMAP_SIGTERM": "SIGQUIT"}
-            | settings
-            | {"TEST_NOTES": str(home / "notes")},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    return Running(broker, home, process)
 
 
 @pytest.fixture(params=["valkey", "rabbitmq"])
@@ -147,28 +34,14 @@ def valkey(valkey_url: str) -> Iterator[Broker]:
     broker.close()
 
 
-WORKER = ("worker", "--without-gossip", "--without-mingle", "-O", "fair", "-c", "1", "-Q", ",".join(QUEUES))
-
-
 @pytest.fixture
 def worker(broker: Broker, tmp_path: Path) -> Iterator[Running]:
-    yield from _worker(broker, tmp_path)
+    yield from a_worker(broker, tmp_path)
 
 
 @pytest.fixture
 def valkey_worker(valkey: Broker, tmp_path: Path) -> Iterator[Running]:
-    yield from _worker(valkey, tmp_path)
-
-
-def _worker(broker: Broker, home: Path, **settings: str) -> Generator[Running, None, None]:
-    running = start(broker, home, *WORKER, **settings)
-    try:
-        until(lambda: "ready." in running.log(), running)
-        running.wait("opened")
-        yield running
-    finally:
-        if running.process.poll() is None:
-            running.end()
+    yield from a_worker(valkey, tmp_path)
 
 
 class TestAWorker:
@@ -181,8 +54,19 @@ class TestAWorker:
     def test_opens_its_application_in_children_only_and_closes_it_there(self, worker: Running) -> None:
         assert {note["pid"] for note in worker.notes}.isdisjoint({worker.process.pid})
 
-        worker.end()
-        assert len(worker.noted("closed")) == len(worker.noted("opened"))
+        assert worker.end() == 0
+        assert len(worker.noted("closed")) == 1
+
+    def test_ends_when_what_it_does_is_done(self, worker: Running) -> None:
+        worker.broker.send("intake.register_order", order="slow")
+        worker.wait("slow")
+
+        begun = time.monotonic()
+        assert worker.end() == 0
+
+        assert time.monotonic() - begun < 10
+        assert len(worker.noted("intake")) == 1
+        assert worker.broker.depth(INTAKE) == 0
 
     def test_drains_what_it_is_hinted_at(self, worker: Running) -> None:
         hints = CeleryHints(worker.broker.url)
@@ -277,7 +161,7 @@ class TestAWorkerOnQuorumQueues:
     def quorum_worker(self, rabbitmq_url: str, tmp_path: Path) -> Iterator[Running]:
         broker = Broker(rabbitmq_url)
         broker.empty()
-        yield from _worker(broker, tmp_path, TRUEUP_INTAKE_QUEUE_TYPE="quorum")
+        yield from a_worker(broker, tmp_path, TRUEUP_INTAKE_QUEUE_TYPE="quorum")
         broker.close()
 
     def test_sets_nothing_aside_however_long_the_store_is_away(self, quorum_worker: Running) -> None:
@@ -304,7 +188,7 @@ class TestAWorkerOnQuorumQueues:
         home = tmp_path / "next"
         home.mkdir()
         (home / "notes.awake").touch()
-        following = _worker(quorum_worker.broker, home, TRUEUP_INTAKE_QUEUE_TYPE="quorum")
+        following = a_worker(quorum_worker.broker, home, TRUEUP_INTAKE_QUEUE_TYPE="quorum")
 
         assert next(following).wait("intake")[0]["kwargs"]["order"] == "hangs"
         following.close()

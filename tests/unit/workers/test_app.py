@@ -135,6 +135,15 @@ class TestTheSchedule:
 
         assert len(sent) == len(SWEPT)
 
+    def test_ends_although_the_first_word_of_it_was_lost(self, ours: App) -> None:
+        ticks = Ticks(app=ours)
+
+        ticks.close()  # as Celery's signal handler does, in the middle of anything
+
+        with pytest.raises(SystemExit):
+            ticks.tick()
+        ticks.close()
+
 
 class TestAHint:
     def test_has_a_queue_for_every_kind_of_work(self) -> None:
