@@ -135,10 +135,11 @@ def write(connection: Connection, decisions: Sequence[Decision], *, now: datetim
     _each(connection, _UPSERT_OPERATIONS, _OPERATIONS, _operations(decisions))
     _each(connection, _UPSERT_INTENTS, _INTENTS, _intents(decisions), now=now)
     told = _status_events(decisions)
-    openings = [(_about(d.order), opening) for d in decisions for opening in d.openings]
-    told += cases.open_cases(connection, openings, now=now)
+    # Closures are about what was open before, so that none of them ends what its own decision opens.
     closures = [(d.order.id, kind, d.closure_note, d.actor) for d in decisions for kind in sorted(d.closures)]
     told += cases.close_cases(connection, closures, now=now)
+    openings = [(_about(d.order), opening) for d in decisions for opening in d.openings]
+    told += cases.open_cases(connection, openings, now=now)
     outbox.store(connection, told, now=now)
     outcomes = [outcome for d in decisions for outcome in d.outcomes]
     if outcomes:
