@@ -47,7 +47,7 @@ class ParkingSqlDueWork(SqlDueWork):
         for subject, kind, claims, error, merchant, order_id, amount, currency in self.take_out(claim, subjects):
             opening = CaseOpening(
                 kind=CaseKind.STUCK,
-                known=f"{kind} was tried {claims} times in vain; the last error: {error or 'its worker died'}",
+                known=f"{kind} was tried {claims - 1} times in vain; the last error: {error or 'its worker died'}",
                 amount_at_risk=amount,
             )
             about = cases.About(subject=subject, merchant=merchant, order_id=order_id, currency=currency)
