@@ -74,6 +74,10 @@ class ScriptedProvider:
     def under_way(self, provider: str) -> int:
         return sum(name == provider for name, _ in self._begun)
 
+    def forget(self) -> None:
+        """Lose what is under way, as a process does that is killed."""
+        self._begun = []
+
     def _answer(self, provider: str, question: Question) -> Asked:
         if isinstance(question, Inquiry):
             answers = {reference: _next(self._inquiries.get(reference)) for reference in question.references}

@@ -107,7 +107,7 @@ class FakeDueWork:
             del self._tables.due[subject]
             opening = CaseOpening(
                 kind=CaseKind.STUCK,
-                known=f"{row.kind} was tried {row.claims} times in vain;"
+                known=f"{row.kind} was tried {row.claims - 1} times in vain;"
                 f" the last error: {row.last_error or 'its worker died'}",
                 amount_at_risk=None if subject not in self._tables.orders else self._tables.orders[subject].amount,
             )
