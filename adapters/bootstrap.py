@@ -34,6 +34,9 @@ __all__ = ["Application", "StoreUnavailable", "open_application", "server_urls"]
 
 log = structlog.get_logger(__name__)
 
+# What no waiting mends: somebody has to look.
+ALARMS: Final = frozenset({"provider.alarm", "due_work.raised", "due_work.refused", "due_work.parked"})
+
 # One endpoint gets this much of a worker at once, so that a slow one never has it all.
 _ENDPOINT_CONCURRENCY: Final = 32
 _ENDPOINT_RATE: Final = 500.0
@@ -91,13 +94,16 @@ class Application:
         trace: str,
         channel: str = "message",
         actor: str | None = None,
+        key: str | None = None,
     ) -> None:
         """Keep what a message says: applied, waiting, or refused with every reason.
+
+        `key` stands for the message's own, where the face has one.
 
         Raises:
             StoreUnavailable: nothing was kept, and the same call may be made again.
         """
-        parsed = messages.parse(name, kwargs, trace=trace, channel=channel, actor=actor, args=args)
+        parsed = messages.parse(name, kwargs, trace=trace, channel=channel, actor=actor, key=key, args=args)
         self._make_lanes()
         if parsed.accepted:
             self.receive(parsed.accepted)
@@ -180,7 +186,8 @@ def _order_command(name: str, body: Mapping[str, Any]) -> OrderCommand:
 
 
 def _report(event: str, fields: Mapping[str, object]) -> None:
-    log.info(event, **fields)
+    level = log.error if event in ALARMS else log.info
+    level(event, **fields)
 
 
 def _trace() -> str | None:

@@ -11,7 +11,6 @@ import json
 import uuid
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 from typing import Any, Final
 
 from kombu.message import Message
@@ -26,8 +25,10 @@ _MOST_RETRIES: Final = 100
 # Clocks differ, and libraries set a time of now; what is really ahead belongs into no broker (design, 1).
 _AHEAD: Final = timedelta(minutes=1)
 _JSON: Final = "application/json"
-# Celery would log every argument otherwise: a customer's, or ten megabytes.
-_UNSHOWN: Final = MappingProxyType({"argsrepr": "(...)", "kwargsrepr": "{...}"})
+# What Flower and the log show of a message's fields: enough to know it by, nothing of a customer, no megabytes.
+_PRIVATE: Final = frozenset({"customer", "bill", "body"})
+_SHOWN_FIELDS: Final = 20
+_SHOWN_CHARACTERS: Final = 80
 
 
 class Unreadable(Exception):
@@ -48,7 +49,8 @@ def wrapped(message: Message, why: str) -> Message:
     name = headers.get("task")
     body = message.body.encode(errors="backslashreplace") if isinstance(message.body, str) else message.body or b""
     called = name if isinstance(name, str) else "unreadable"
-    return _renewed(message, KEEP, _id(headers), _body([], keeping(called, body, why)))
+    fields = keeping(called, body, why)
+    return _renewed(message, KEEP, _id(headers), _body([], fields), _shown([], fields))
 
 
 def envelope(queue: str, raw: bytes, why: str) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def _clean(message: Message, known: Collection[str]) -> Message:
     asks = any(embedded.values()) if isinstance(embedded, Mapping) else embedded
     same = not asks and payload is message.payload
     body = message.body if same else _body(args, fields)
-    clean = _renewed(message, name, _id(headers), body)
+    clean = _renewed(message, name, _id(headers), body, _shown(args, fields))
     if name.partition(".")[0] in PRODUCER_QUEUES:
         _check_times(headers)
     elif isinstance(headers.get("expires"), str):
@@ -146,7 +148,29 @@ def _id(headers: Mapping[str, Any]) -> str:
     return str(given) if usable else str(uuid.uuid4())
 
 
-def _renewed(message: Message, name: str, id_: str, body: bytes | str) -> Message:
+def _shown(args: list[Any], fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return how the arguments are shown to operators: each on its own, and cut."""
+    several = {name: _glimpse(name, fields[name]) for name in list(fields)[:_SHOWN_FIELDS]}
+    more = ", ..." if len(fields) > _SHOWN_FIELDS else ""
+    kwargs = ", ".join(f"{name[:_SHOWN_CHARACTERS]}: {value}" for name, value in several.items())
+    return {"argsrepr": f"({len(args)} of them)" if args else "()", "kwargsrepr": f"{{{kwargs}{more}}}"}
+
+
+def _glimpse(name: str, value: object) -> str:
+    if name in _PRIVATE:
+        return "..."
+    match value:
+        case dict():
+            return f"{{{len(value)} fields}}"
+        case list():
+            return f"[{len(value)} entries]"
+        case str() if len(value) > _SHOWN_CHARACTERS:
+            return f"{value[:_SHOWN_CHARACTERS]!r}..."
+        case _:
+            return repr(value)[:_SHOWN_CHARACTERS]
+
+
+def _renewed(message: Message, name: str, id_: str, body: bytes | str, shown: Mapping[str, str]) -> Message:
     """Return a message of ours in the place of the other: acknowledging it acknowledges that one."""
     # Celery counts there how often a worker has died of the message.
     retries = message.headers.get("retries") if isinstance(message.headers, Mapping) else 0
@@ -157,7 +181,7 @@ def _renewed(message: Message, name: str, id_: str, body: bytes | str) -> Messag
         delivery_tag=message.delivery_tag,
         delivery_info=message.delivery_info,
         properties={"correlation_id": id_},
-        headers={"task": name, "id": id_, "root_id": id_, "lang": "py", "retries": counted, **_UNSHOWN},
+        headers={"task": name, "id": id_, "root_id": id_, "lang": "py", "retries": counted, **shown},
         content_type=_JSON,
         content_encoding="utf-8",
     )

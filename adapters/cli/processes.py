@@ -75,14 +75,15 @@ def up() -> None:
 def worker(
     queues: Annotated[str, typer.Option(help="The queues to read, separated by commas.")] = ",".join(QUEUES),
     concurrency: Annotated[int | None, typer.Option(min=1, max=64, help="How many tasks at once.")] = None,
+    name: Annotated[str | None, typer.Option(help="What it is called before its host's name.")] = None,
 ) -> None:
     """Run one worker."""
     chosen = [queue.strip() for queue in queues.split(",")]
     unknown = [queue for queue in chosen if queue not in QUEUES]
     if unknown:
         raise Refused(f"--queues: no queue is called {unknown[0]!r}; there are {', '.join(QUEUES)}")
-    name = f"{'all' if set(chosen) == set(QUEUES) else '-'.join(chosen)}-{os.getpid()}"
-    _run(lambda reached: programs.worker(reached, name, chosen, concurrency=concurrency))
+    called = name or f"{'all' if set(chosen) == set(QUEUES) else '-'.join(chosen)}-{os.getpid()}"
+    _run(lambda reached: programs.worker(reached, called, chosen, concurrency=concurrency))
 
 
 def beat() -> None:

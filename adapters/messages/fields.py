@@ -114,7 +114,7 @@ def _check_scalar(value: Any) -> None:
 
 
 Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(identifier)]
-Reference = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(identifier)]
+Reference = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(identifier)]
 Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(identifier)]
 Prose = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(storable)]
 Amount = Annotated[

@@ -18,6 +18,7 @@ def connect(url: str, *, role: str = "trueup", pool_size: int = 2) -> Engine:
     options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
     return create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
+        hide_parameters=True,  # an error's text goes to logs, and parameters hold secrets and customers
         pool_size=pool_size,
         max_overflow=2,
         pool_pre_ping=True,

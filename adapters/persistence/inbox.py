@@ -28,12 +28,16 @@ _PUT: Final = Columns(
     actor="text",
     trace="text",
 )
+# A command that was refused does not stand in the way of the next one under its key: it may be right by now.
 _INSERT: Final = f"""
-INSERT INTO inbox (merchant, name, key, content, body, "order", state, actor, trace, received_at)
+INSERT INTO inbox AS i (merchant, name, key, content, body, "order", state, actor, trace, received_at)
 SELECT c.merchant, c.name, c.key, c.content, c.body::jsonb, c.reference, 'accepted', c.actor, c.trace, %(now)s
 FROM {_PUT.table}
-ON CONFLICT (merchant, name, key) DO NOTHING
-RETURNING id
+ON CONFLICT (merchant, name, key) DO UPDATE SET id = excluded.id, content = excluded.content, body = excluded.body,
+    state = excluded.state, reason = NULL, actor = excluded.actor, trace = excluded.trace,
+    received_at = excluded.received_at
+    WHERE i.state = 'refused'
+RETURNING i.id
 """
 _KEYS: Final = Columns("c", merchant="text", name="text", key="text")
 _KNOWN: Final = f"""

@@ -57,7 +57,7 @@ def spend(
         if work in NEVER_STARVED:
             behind = NEVER_STARVED[NEVER_STARVED.index(work) + 1 :]
             kept = _kept(left, limits, candidates, behind, turn // KEPT_ONE_IN)
-        if lane.no_effects and work in EFFECTS:
+        if (lane.no_effects or lane.shadow) and work in EFFECTS:
             continue
         size = limits.bulk if work in INQUIRIES else 1
         take = candidates.get(work, ())[: max(left - kept, 0) * size]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from domain.model.answer import INTELLIGIBLE, Answer, Unreachable
-from domain.model.decision import Decision
+from domain.model.decision import Decision, EntryKind
 from domain.model.due_work import Claim, Claimed, Lane, LaneLimits, Work
 from domain.model.order import Order
 from domain.model.policy import ProviderPolicy
@@ -73,6 +73,8 @@ class PollOrders:
                     continue  # begun by a drain that the store let down; its lease runs out by itself
                 row, order = known
                 retry_after = answer.retry_after if isinstance(answer, Unreachable) else None
+                if isinstance(answer, Unreachable) and answer.alarm:
+                    self.report("provider.alarm", {"provider": asked.provider, "why": answer.why, "order": order.id})
                 answered.append(Answered(row=row, subject=order, answer=answer, good=good, retry_after=retry_after))
                 good = None
         return answered
@@ -98,6 +100,9 @@ class PollOrders:
         for decision in self._saved:
             for move in decision.moves:
                 self.report("order.moved", {"order": decision.order.id, "from": move.previous, "to": move.status})
+            for entry in decision.entries:
+                if entry.kind is EntryKind.UNKNOWN_STATUS:
+                    self.report("provider.alarm", {"order": decision.order.id, "why": "unknown status", **entry.detail})
         if any(decision.events or decision.openings for decision in self._saved):
             self.hints.hint(Work.DELIVER)
         self._saved = []

@@ -178,8 +178,11 @@ def carry_out(
     order = uow.orders.lock_by_reference(command.merchant, command.order)
     if order is None:
         return None
+    policy = policies.get(order.transaction.provider)
+    if policy is None:
+        raise CommandRefused("order", f"its provider {order.transaction.provider!r} is no longer configured")
     draft = Draft.of(order, actor=actor, now=uow.now)
-    state = apply_command(draft, command, policies[order.transaction.provider], inbox=inbox)
+    state = apply_command(draft, command, policy, inbox=inbox)
     uow.apply([draft.decide()])
     return CommandOutcome(command=inbox, state=state)
 

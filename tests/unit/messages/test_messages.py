@@ -81,7 +81,7 @@ IDENTIFIER = [
     (7, "should be a string"),
     ("", "is empty"),
     ("  ", "is blank"),
-    ("x" * 257, "is longer than"),
+    ("x" * 129, "is longer than"),
     ("a\0b", "holds a NUL character"),
     ("a\nb", "holds a control character"),
     ("\ud800", "holds half of a character (a lone surrogate)"),
