@@ -48,7 +48,7 @@ class Ticks(Scheduler):
     def close(self) -> None:
         """End, in two steps.
 
-        Celery's handler of SIGTERM closes the scheduler, wherever that is, and then raises SystemExit. If it was reading
+        Celery's handler of SIGTERM closes the scheduler, wherever that is, and raises SystemExit. If it was reading
         from the broker, its buffers are gone, the library stumbles over them, and SystemExit is lost on the way: beat
         would live on. So the first call only notes that this is the end; the second comes when the loop has been left.
         """
