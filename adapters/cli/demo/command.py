@@ -19,7 +19,7 @@ from adapters.cli.demo.plan import DemoOrder, make_plan
 from adapters.cli.demo.play import Play, Producer
 from adapters.cli.demo.report import Display, Moment, Report, as_json, display, show
 from adapters.cli.demo.stage import Stage, stage
-from adapters.cli.output import say, show_json
+from adapters.cli.output import complain, say, show_json
 from adapters.cli.processes import Stop, stopping
 from adapters.cli.programs import WORKERS
 
@@ -28,6 +28,7 @@ _LONGEST_SECONDS: Final = 150.0
 _STEP_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 0.5
 _ONE_BAD_IN: Final = 40
+_MOST_ORDERS: Final = 20_000
 _INTERRUPTED: Final = 130
 
 
@@ -55,11 +56,14 @@ def main(arguments: Sequence[str]) -> int:
             (world.home / "expected.json").write_bytes(_written(plan))
             report = _run(plan, bad, world, stop, options=options)
     except Interrupted:
-        say("stopped")
+        complain("demo: stopped")
         return _INTERRUPTED
+    except (OSError, RuntimeError) as error:
+        complain(f"demo: one of its processes does not answer: {error}")
+        return 1
     report = replace(report, seconds=time.monotonic() - began)
     if options.json:
-        show_json(as_json(report))
+        show_json({**as_json(report), "home": str(world.home)})
     else:
         show(report)
     if report.is_right and not options.keep:
@@ -71,18 +75,25 @@ def main(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(prog="trueup demo", description=__doc__)
-    parser.add_argument("--orders", type=int, default=2000)
+    parser.add_argument("--orders", type=_count, default=2000, help="how many")
     parser.add_argument("--seed", type=int, default=7, help="the same seed, the same orders and dice")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--keep", action="store_true", help="keep database and logs of a run that was right")
     return Options(**vars(parser.parse_args(arguments)))
 
 
+def _count(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= _MOST_ORDERS:
+        raise argparse.ArgumentTypeError(f"should be from 1 to {_MOST_ORDERS}")
+    return count
+
+
 def _run(plan: Sequence[DemoOrder], bad: Sequence[BadMessage], world: Stage, stop: Stop, *, options: Options) -> Report:
     producer = Producer(world.broker_url)
     if not options.json:
         say(f"{len(plan)} orders, three providers of which one dies for a while; flower: http://{world.flower}")
-    producer.wait_for_workers(len(WORKERS))
+    producer.wait_for_workers(len(WORKERS), stop)
     play = Play(plan, bad, simulator=world.simulator, receiver=world.receiver, producer=producer)
     world.simulator.set_rules(options.seed, rules())
     play.begin()

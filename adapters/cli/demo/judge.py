@@ -111,10 +111,12 @@ def _callbacks(plan: Sequence[DemoOrder], evidence: Evidence) -> Iterator[Off]:
 def _refusals(plan: Sequence[DemoOrder], bad: Sequence[BadMessage], evidence: Evidence) -> Iterator[Off]:
     should = Counter((message.merchant, message.task) for message in bad if message.merchant)
     of_orders = set()
+    kept = len(bad)
     for planned in plan:
         for said in planned.scenario.said:
             if said.is_refused:
                 should[planned.merchant, f"intake.{said.task}"] += 1
+                kept += said.on is not None  # one that was accepted first is kept in the inbox
                 of_orders.add((planned.merchant, f"intake.{said.task}", planned.order))
     heard = [
         (entry["merchant"], entry["said"]["message"], entry["said"]["order"])
@@ -128,8 +130,8 @@ def _refusals(plan: Sequence[DemoOrder], bad: Sequence[BadMessage], evidence: Ev
             yield Off(str(merchant), message)
     for merchant, task, order in of_orders - set(heard):
         yield Off(order, f"{merchant} was not told that {task} was refused")
-    if evidence.refused_messages < len(bad):
-        yield Off("refused messages", f"{evidence.refused_messages} were kept of at least {len(bad)}")
+    if evidence.refused_messages != kept:
+        yield Off("refused messages", f"{evidence.refused_messages} were kept, and {kept} should have been")
 
 
 def _last(heard: Sequence[Entry]) -> tuple[Any, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
+from math import ceil
 from typing import Any, Final
 
-from adapters.cli.demo.scenario import CRYPTO, Fields, Scenario
+from adapters.cli.demo.scenario import CRYPTO, IN_LISTS, LIST_SECONDS, Fields, Scenario
 from adapters.cli.demo.scenarios import SCENARIOS
 
 DIGITS: Final[Mapping[str, int]] = {"JPY": 0, "EUR": 2, "KWD": 3, "USDT": 6, "BTC": 8, "ETH": 18}
@@ -109,7 +110,10 @@ def _draw(dice: random.Random, scenario: Scenario, seconds: float) -> tuple[floa
     card = "acme" if dice.random() < _FROM_ACME else "bolt"
     within = seconds * _EARLY if scenario.starts_early else seconds
     provider = "coin" if currency in CRYPTO else card
-    return dice.uniform(0, within), scenario, dice.choice(scenario.merchants), provider, currency
+    merchant, starts_at = dice.choice(scenario.merchants), dice.uniform(0, within)
+    if merchant in IN_LISTS:
+        starts_at = min(ceil(starts_at / LIST_SECONDS) * LIST_SECONDS, seconds)
+    return starts_at, scenario, merchant, provider, currency
 
 
 def _kinds(orders: int) -> Iterator[Scenario]:

@@ -14,11 +14,10 @@ from celery import Celery
 from adapters.cli.demo.faults import BadMessage
 from adapters.cli.demo.plan import DemoOrder
 from adapters.cli.demo.remote import Receiver, Simulator
-from adapters.cli.demo.scenario import Said, Turn
+from adapters.cli.demo.scenario import IN_LISTS, Said, Turn
+from adapters.cli.processes import Stop
 
 _INTAKE: Final = "intake"
-# These merchants' software registers orders many at a time, the others' one by one.
-_IN_LISTS: Final = frozenset({"bakery", "market"})
 _LONGEST_LIST: Final = 100
 _BOOT_SECONDS: Final = 30.0
 
@@ -30,14 +29,14 @@ class Producer:
         self._celery = Celery("a-stranger", broker=broker_url, set_as_current=False)
         self.sent: Counter[str] = Counter()
 
-    def wait_for_workers(self, count: int) -> None:
-        """Wait until so many workers answer, so that nothing is measured that only boots.
+    def wait_for_workers(self, count: int, stop: Stop) -> None:
+        """Wait until so many workers answer or we are asked to stop, so that nothing is measured that only boots.
 
         Raises:
             RuntimeError: they do not.
         """
         end = time.monotonic() + _BOOT_SECONDS
-        while len(self._celery.control.ping(timeout=1.0, limit=count)) < count:
+        while not stop.wait(0) and len(self._celery.control.ping(timeout=1.0, limit=count)) < count:
             if time.monotonic() > end:
                 raise RuntimeError(f"not all of {count} workers answer")
 
@@ -126,7 +125,7 @@ class Play:
         self._simulator.add([payment for planned in starting if (payment := planned.payment) is not None])
         in_lists: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for planned in starting:
-            if planned.merchant in _IN_LISTS:
+            if planned.merchant in IN_LISTS:
                 in_lists[planned.merchant].append(self._registration(planned))
             else:
                 self._producer.send("register_order", self._registration(planned))

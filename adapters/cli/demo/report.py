@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from adapters.cli.demo.faults import DEAD_PROVIDER
 from adapters.cli.demo.judge import Off
 from adapters.cli.demo.looking import Progress
 from adapters.cli.output import say, show_table
@@ -103,7 +104,7 @@ def show(report: Report) -> None:
     show_table("callbacks", ("", "times"), report.callbacks.items())
     show_table("messages sent", ("task", "times"), report.messages.items())
     show_table(
-        "seconds from the provider's change to the callback",
+        f"seconds from the provider's change to the callback ({DEAD_PROVIDER} was dead for a while)",
         ("provider", "changes", "p50", "p99", "most"),
         [
             (name, int(row["changes"]), *(f"{row[key]:.2f}" for key in ("p50", "p99", "most")))

@@ -19,6 +19,9 @@ MERCHANTS: Final[Mapping[str, Fields]] = {
     "market": {"name": "Market", "tolerance": "0.02"},
 }
 EVERYBODY: Final = tuple(MERCHANTS)
+# Their software registers orders many at a time, the others' one by one.
+IN_LISTS: Final = frozenset({"bakery", "market"})
+LIST_SECONDS: Final = 2.0
 # Those whose orders get no cancellation timeout from them.
 WITHOUT_TIMEOUT: Final = ("bakery", "games", "hotel", "market")
 
@@ -76,3 +79,17 @@ class Scenario:
     currencies: tuple[str, ...] = EVERY
     merchants: tuple[str, ...] = EVERYBODY
     starts_early: bool = False  # its end takes longest
+
+
+# A timeout that plays no part.
+LONG: Final = 600
+FIRST_FAILED: Final[Fields] = {
+    "after": 1,
+    "status": "attempted",
+    "attempt": {"id": "1", "state": "failed", "reason": "insufficient funds"},
+}
+
+
+def attempt(key: str, state: str) -> Fields:
+    """Return what a producer says of an attempt."""
+    return {"attempt": {"id": key, "state": state}}
