@@ -1,0 +1,145 @@
+"""Drains that run at once on PostgreSQL, each in a thread with connections, a clock and a provider of its own."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Barrier
+
+import pytest
+from sqlalchemy import Engine
+
+from domain.model.answer import Record
+from domain.model.order import Order
+from tests.builders import a_record, an_order
+from tests.fakes.bench import Bench, SqlBench
+from tests.fakes.calls import Script
+from tests.unit.usecases.yard import WIDE, Yard, a_cancel, a_registration
+
+TOGETHER = 20.0  # seconds until a thread that waits for the other gives up
+
+
+@pytest.fixture
+def bench(engine: Engine) -> Bench:
+    return SqlBench(engine).furnish()
+
+
+def yards(engine: Engine, count: int = 2) -> list[Yard]:
+    return [Yard(SqlBench(engine), lane=replace(WIDE, concurrency=50)) for _ in range(count)]
+
+
+def orders_of(bench: Bench, count: int) -> list[Order]:
+    return bench.register_many([an_order(reference=f"o-{n}", payment=f"p-{n}") for n in range(count)])
+
+
+class TestTwoDrainsAtOnce:
+    def test_never_work_on_the_same_row(self, bench: Bench, engine: Engine) -> None:
+        orders = orders_of(bench, 200)
+        both = yards(engine)
+        meeting = Barrier(len(both), timeout=TOGETHER)
+        for yard in both:
+            waited: list[bool] = []
+            for order in orders:
+                reference = order.transaction.reference
+                yard.provider.says(reference, _paid_after_meeting(reference, meeting, waited))
+
+        with ThreadPoolExecutor(len(both)) as threads:
+            worked = list(threads.map(lambda yard: yard.poll(), both))
+
+        asked = [reference for yard in both for reference in yard.provider.questions]
+        assert sorted(asked) == sorted(order.transaction.reference for order in orders)
+        assert all(yard.provider.questions for yard in both)
+        assert sum(worked) == len(orders)
+        assert {order.status for order in bench.tables().orders.values()} == {"PAID"}
+        assert bench.tables().due == {}
+
+    def test_spend_the_tokens_of_a_lane_once(self, bench: Bench, engine: Engine) -> None:
+        orders_of(bench, 60)
+        both = [Yard(SqlBench(engine), lane=replace(WIDE, requests_per_second=20.0)) for _ in range(2)]
+
+        with ThreadPoolExecutor(len(both)) as threads:
+            worked = list(threads.map(lambda yard: yard.poll(), both))
+
+        assert sum(worked) == 20
+
+
+def _paid_after_meeting(reference: str, meeting: Barrier, waited: list[bool]) -> Script:
+    def answer() -> Record:
+        if not waited:
+            waited.append(True)
+            meeting.wait()
+        return a_record("paid", reference=reference)
+
+    return answer
+
+
+class TestARowThatAnotherIsReading:
+    def test_is_passed_over_and_not_waited_for(self, bench: Bench, engine: Engine) -> None:
+        first, second = orders_of(bench, 2)
+        other = SqlBench(engine)
+
+        with bench.units() as uow:
+            uow.orders.lock_by_reference("shop", first.reference)
+            claim = other.claim()
+
+        assert [row.subject for row in claim.rows] == [second.id]
+
+
+class TestTheSameMessageInTwoThreads:
+    def test_makes_one_order(self, bench: Bench, engine: Engine) -> None:
+        meeting = Barrier(4, timeout=TOGETHER)
+
+        def receive(yard: Yard) -> None:
+            meeting.wait()
+            yard.receive(*[a_registration(order=f"o-{n}", reference=f"p-{n}") for n in range(20)])
+
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(receive, yards(engine, 4)))
+
+        tables = bench.tables()
+        assert len(tables.orders) == 20
+        assert len(tables.events) == 20
+        assert len(tables.due) == 20
+        assert tables.refused == {}
+
+    def test_cancels_once(self, bench: Bench, engine: Engine) -> None:
+        Yard(bench).receive(a_registration())
+        meeting = Barrier(4, timeout=TOGETHER)
+
+        def receive(yard: Yard) -> None:
+            meeting.wait()
+            yard.receive(a_cancel())
+
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(receive, yards(engine, 4)))
+
+        (order,) = bench.tables().orders.values()
+        assert order.version == 2
+        assert order.cancel_request is not None
+        assert [entry.kind for entry in bench.tables().timeline] == ["cancel_requested"]
+
+
+class TestACommandAgainstADrain:
+    def test_is_never_lost_whoever_is_first(self, bench: Bench, engine: Engine) -> None:
+        orders = orders_of(bench, 40)
+        poller, commander = yards(engine)
+        meeting = Barrier(2, timeout=TOGETHER)
+        for order in orders:
+            reference = order.transaction.reference
+            poller.provider.says(reference, a_record("pending", reference=reference))
+
+        def command() -> None:
+            meeting.wait()
+            for order in orders:
+                commander.receive(a_cancel(order=order.reference))
+
+        def poll() -> None:
+            meeting.wait()
+            poller.poll(budget=0.5)
+
+        with ThreadPoolExecutor(2) as threads:
+            for done in [threads.submit(command), threads.submit(poll)]:
+                done.result()
+
+        tables = bench.tables()
+        assert all(order.cancel_request is not None for order in tables.orders.values())
+        assert {row.kind for row in tables.due.values()} <= {"close", "cancel"}
+        assert len(tables.due) == len(orders)
