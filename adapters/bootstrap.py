@@ -130,6 +130,7 @@ class Application:
     def close(self) -> None:
         self._provider_calls.close()
         self._callback_calls.close()
+        self._hints.close()
         self.engine.dispose()
 
     def _make_lanes(self) -> None:

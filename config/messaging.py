@@ -59,8 +59,6 @@ _INTAKE_ARGUMENTS: Final[Mapping[str, object]] = MappingProxyType(
 
 # Named once for both ends of a command line: what no setting of Celery can say.
 WORKER_OPTIONS: Final = ("--without-gossip", "--without-mingle", "-O", "fair")
-# SIGTERM, which every supervisor sends, then begins the soft shutdown, which has an end.
-WORKER_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType({"REMAP_SIGTERM": "SIGQUIT"})
 
 PREFETCH: Final = 1
 _SAVING_SECONDS: Final = 5.0
@@ -177,7 +175,9 @@ def celery_config(
         "task_soft_time_limit": limits.soft,
         "task_time_limit": limits.hard,
         # Its end is a cold kill at any bytecode, so a task must have had the time to be killed by its own limit.
-        "worker_soft_shutdown_timeout": limits.hard + 5,
+        # SIGTERM lets a worker finish what it has begun, which the time limits bound. Celery's soft shutdown instead
+        # sleeps its whole time in the signal's handler, with the event loop stopped and nothing acknowledged.
+        "worker_soft_shutdown_timeout": 0.0,
         "worker_concurrency": concurrency,
         **_TASKS,
         **_CONNECTION,

@@ -14,7 +14,6 @@ from config.messaging import (
     POLLING,
     SANITY,
     SWEEPS,
-    WORKER_ENVIRONMENT,
     WORKER_OPTIONS,
     time_limits,
 )
@@ -43,7 +42,7 @@ def worker(reached: Reached, name: str, queues: Sequence[str], *, concurrency: i
     argv = [*_CELERY, "worker", "-Q", ",".join(queues), "-n", f"{name}@%h", *WORKER_OPTIONS]
     if concurrency is not None:
         argv += ["-c", str(concurrency)]
-    return Program(name, argv, _environment(reached, WORKER_ENVIRONMENT))
+    return Program(name, argv, _environment(reached))
 
 
 def beat(reached: Reached) -> Program:

@@ -8,6 +8,7 @@ from typing import Final
 import psycopg.errors
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters.persistence import cases, changes, outbox
 from adapters.persistence.columns import run
@@ -36,6 +37,8 @@ _UNAVAILABLE: Final = (
     psycopg.errors.CrashShutdown,
     psycopg.errors.TooManyConnections,
     psycopg.errors.ConnectionTimeout,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.InterfaceError,
 )
 
 
@@ -139,6 +142,8 @@ class SqlUnitOfWorkFactory:
             with self._engine.connect() as connection:
                 now = run(connection, "SELECT now()").scalar_one() if self._clock is None else self._clock()
                 yield SqlUnitOfWork(connection, now, self._trace())
+        except PoolTimeout as error:
+            raise StoreUnavailable("every connection is in use") from error
         except DBAPIError as error:
             if isinstance(error.orig, _CONFLICTS):
                 raise Conflict(str(error.orig).splitlines()[0]) from error

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 
 from adapters.persistence.verify import verify
 from adapters.queue import Depths, drain_task, publisher
-from config.messaging import INTAKE, QUEUES, WORKER_ENVIRONMENT, WORKER_OPTIONS, is_amqp
+from config.messaging import INTAKE, QUEUES, WORKER_OPTIONS, is_amqp
 from tests.faults.plans import MERCHANT, OTHER, QUICK, Plan
 from tests.faults.processes import Running, until
 from tests.faults.provider import Simulator
@@ -167,9 +167,7 @@ class Stage:
 
     def _celery(self, app: str, kind: str, *options: str) -> Running:
         log = self.home / f"{kind}-{len(self.running)}.log"
-        running = Running.start(
-            ["-m", "celery", "-A", app, kind, *options], log=log, settings={**self.settings, **WORKER_ENVIRONMENT}
-        )
+        running = Running.start(["-m", "celery", "-A", app, kind, *options], log=log, settings=self.settings)
         self.running.append(running)
         return running
 

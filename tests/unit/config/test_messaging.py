@@ -108,11 +108,11 @@ class TestTheCeleryConfiguration:
     def test_keeps_no_results(self) -> None:
         assert type(an_app().backend).__name__ == "DisabledBackend"
 
-    def test_carries_the_limits_and_stops_softly_only_after_them(self) -> None:
+    def test_carries_the_limits_and_ends_by_finishing_what_was_begun(self) -> None:
         config = celery_config(broker_url=REDIS, limits=LIMITS, concurrency=3)
 
         assert (config["task_soft_time_limit"], config["task_time_limit"]) == (95, 105)
-        assert config["worker_soft_shutdown_timeout"] == 110
+        assert config["worker_soft_shutdown_timeout"] == 0.0
         assert config["worker_concurrency"] == 3
 
     def test_sets_no_eta_or_countdown_or_annotation_on_tasks(self) -> None:
