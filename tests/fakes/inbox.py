@@ -105,8 +105,10 @@ class FakeInbox:
         command = received.command
         check("fk_inbox_merchant", holds=command.merchant in self._tables.merchants)
         named = (command.merchant, command.name, received.key)
-        for row in self._tables.inbox.values():
-            if (row.merchant, row.name, row.key) == named:
+        for row in list(self._tables.inbox.values()):
+            if (row.merchant, row.name, row.key) == named and row.state == CommandState.REFUSED:
+                del self._tables.inbox[row.id]
+            elif (row.merchant, row.name, row.key) == named:
                 same = row.content == received.content
                 return Stored(id=row.id, repeat=same, conflict=not same, state=CommandState(row.state))
         fresh = InboxRow(
