@@ -1,21 +1,73 @@
-"""The workers' app with one order that kills whoever decides about it: `celery -A tests.faults.killer worker`."""
+"""The workers' app, and deaths at points that no provider can choose: `celery -A tests.faults.killer worker`.
+
+Whoever decides about an order called deadly dies, each time. Besides, the first process that comes with a cancel to the
+point named in TEST_DIE_AT dies there, and leaves the file TEST_DIED.
+"""
 
 import os
 import signal
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from domain.model.due_work import Claimed, Work
 from domain.model.order import Order
 from domain.rules.reconciliation import reconcile
-from domain.usecases import poll_orders
+from domain.usecases import drain, poll_orders
+from domain.usecases.drain import Answered
 from workers.app import app
 
 __all__ = ["app"]
 
+CLAIMED = "claimed"
+DECIDED = "decided"
+SAVED = "saved"
 
-def _die_of_one(order: Order, *args: Any, **more: Any) -> Any:
+_begin = poll_orders.PollOrders.begin
+_save = poll_orders.PollOrders.save
+_save_whole = drain.Drain._save_whole
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_once(point: str, rows: Sequence[Claimed]) -> None:
+    if os.environ.get("TEST_DIE_AT") != point or all(row.work is not Work.CANCEL for row in rows):
+        return
+    try:
+        Path(os.environ["TEST_DIED"]).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    _die()
+
+
+def _reconcile(order: Order, *args: Any, **more: Any) -> Any:
     if order.reference.startswith("deadly"):
-        os.kill(os.getpid(), signal.SIGKILL)
+        _die()
     return reconcile(order, *args, **more)
 
 
-setattr(poll_orders, "reconcile", _die_of_one)  # noqa: B010 - a module is no place that mypy lets one write to
+def _begin_or_die(step: Any, lane: Any, rows: Sequence[tuple[Claimed, Order]]) -> None:
+    _die_once(CLAIMED, [row for row, _ in rows])
+    _begin(step, lane, rows)
+
+
+def _save_or_die(step: Any, uow: Any, claim: Any, wave: Sequence[Answered]) -> Any:
+    errors = _save(step, uow, claim, wave)
+    _die_once(DECIDED, [answered.row for answered in wave])
+    return errors
+
+
+def _save_whole_and_die(self: Any, wave: Sequence[Answered]) -> None:
+    _save_whole(self, wave)
+    _die_once(SAVED, [answered.row for answered in wave])
+
+
+for _of, _name, _mine in (
+    (poll_orders, "reconcile", _reconcile),
+    (poll_orders.PollOrders, "begin", _begin_or_die),
+    (poll_orders.PollOrders, "save", _save_or_die),
+    (drain.Drain, "_save_whole", _save_whole_and_die),
+):
+    setattr(_of, _name, _mine)

@@ -65,6 +65,11 @@ class Running:
         pid = self.process.pid
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
+    def signal(self, pid: int, sent: signal.Signals) -> None:
+        """Send a signal to the process or one of its children."""
+        assert pid in {self.process.pid, *self.children()}
+        os.kill(pid, sent)
+
     def kill(self) -> None:
         """Kill the process alone, as the kernel does when memory is short, and wait until its children are gone."""
         children = self.children()
@@ -86,7 +91,15 @@ class Running:
 
 
 def is_alive(pid: int) -> bool:
+    return _state(pid) not in {"", "Z"}
+
+
+def is_stopped(pid: int) -> bool:
+    return _state(pid) == "T"
+
+
+def _state(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
-        return False
+        return ""

@@ -53,6 +53,10 @@ class TestPoisonBetweenGoodMessages:
 
 
 class TestAnOrderThatKillsItsProcess:
+    @pytest.fixture
+    def broker_url(self, valkey: str) -> str:
+        return valkey
+
     def test_becomes_a_case_while_the_others_go_on(self, stage: Stage) -> None:
         deadly, others = waiting(1, name="deadly"), [*paying(5), *leaving(5)]
         stage.settings |= {"TRUEUP_LEASE_SECONDS": "1", "TRUEUP_DRAIN_SECONDS": "0.5"}
