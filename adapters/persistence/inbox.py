@@ -49,6 +49,10 @@ _CONCLUDE: Final = f"""
 UPDATE inbox i SET state = c.state, reason = c.reason FROM {_OUTCOMES.table} WHERE i.id = c.id
 RETURNING i.id, i.merchant, i.name, i."order", i.state, i.reason, i.received_at
 """
+_WAITING: Final = """
+SELECT id, merchant, "order", name, body, actor, received_at FROM inbox
+WHERE id = ANY(%(ids)s::bigint[]) AND state = 'waiting'
+"""
 _WAKE: Final = """
 UPDATE due_work d SET generation = d.generation + 1,
     due_at = CASE WHEN d.lease IS NULL THEN %(now)s ELSE d.due_at END
@@ -130,12 +134,13 @@ class SqlInbox:
         run(self._connection, _WAKE, parameters)
 
     def get_many(self, ids: Sequence[int]) -> Mapping[int, WaitingCommand]:
-        rows = run(
-            self._connection,
-            'SELECT id, merchant, "order", name, body, actor, received_at FROM inbox'
-            " WHERE id = ANY(%(ids)s::bigint[]) AND state = 'waiting'",
-            {"ids": list(ids)},
-        )
+        return self._waiting(_WAITING, ids)
+
+    def lock_many(self, ids: Sequence[int]) -> Mapping[int, WaitingCommand]:
+        return self._waiting(f"{_WAITING} ORDER BY id FOR UPDATE", ids)
+
+    def _waiting(self, statement: str, ids: Sequence[int]) -> Mapping[int, WaitingCommand]:
+        rows = run(self._connection, statement, {"ids": list(ids)})
         return {
             row[0]: WaitingCommand(
                 id=row[0],

@@ -117,7 +117,11 @@ class Inbox(Protocol):
     def wake(self, orders: Sequence[tuple[str, str]]) -> None:
         """Make the commands due that wait for these (merchant, order)."""
 
-    def get_many(self, ids: Sequence[int]) -> Mapping[int, WaitingCommand]: ...
+    def get_many(self, ids: Sequence[int]) -> Mapping[int, WaitingCommand]:
+        """Return those of these commands that wait."""
+
+    def lock_many(self, ids: Sequence[int]) -> Mapping[int, WaitingCommand]:
+        """Return those of these commands that still wait, locked."""
 
     def conclude(self, outcomes: Sequence[CommandOutcome]) -> None:
         """Write what became of commands; one that is refused after it was accepted is announced."""

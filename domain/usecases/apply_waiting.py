@@ -51,8 +51,10 @@ class ApplyWaiting:
     def save(self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered]) -> Mapping[int, str]:
         plans: list[tuple[Claimed, Due | None]] = []
         outcomes: list[CommandOutcome] = []
+        # Read again, for a lease may have run out: what another has carried out meanwhile waits no more.
+        waiting = uow.inbox.lock_many([answered.row.subject for answered in wave])
         for answered in wave:
-            outcome, due = self._try(uow, answered.subject, answered.row)
+            outcome, due = self._try(uow, waiting.get(answered.row.subject), answered.row)
             plans.append((answered.row, due))
             if outcome is not None:
                 outcomes.append(outcome)

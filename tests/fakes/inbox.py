@@ -75,6 +75,9 @@ class FakeInbox:
             if row.state == CommandState.WAITING
         }
 
+    def lock_many(self, ids: Sequence[int]) -> Mapping[int, WaitingCommand]:
+        return self.get_many(ids)
+
     def conclude(self, outcomes: Sequence[CommandOutcome]) -> None:
         conclude(self._tables, self._ids, outcomes, now=self._now)
 

@@ -1,8 +1,12 @@
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from domain.model.command import RecordAttempt
 from domain.model.order import OrderStatus
 from domain.model.transaction import AttemptState
+from domain.usecases.drain import Answered
 from tests.builders import HOURS, NOON, PAYMENT, SECONDS, a_merchant, a_policy, a_record
 from tests.fakes.bench import Bench
 from tests.unit.usecases.yard import Yard, a_cancel, a_registration
@@ -88,6 +92,26 @@ class TestARegistration:
         assert [row.order for row in yard.bench.tables().refused.values()] == ["o7"]
 
 
+class SlowToSave:
+    """Commands that wait, carried out so slowly that the lease runs out and another drain carries them out."""
+
+    def __init__(self, yard: Yard) -> None:
+        self._yard = yard
+        self._inner = yard.applying()
+        self.overtaken = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def collect(self, timeout: float) -> Sequence[Answered]:
+        answered = self._inner.collect(timeout)
+        if answered and not self.overtaken:
+            self.overtaken = True
+            self._yard.bench.clock.wait(1 * HOURS)
+            self._yard.apply_waiting()
+        return answered
+
+
 class TestACommandThatComesBeforeItsOrder:
     def test_waits_and_is_applied_when_the_order_is_registered(self, yard: Yard) -> None:
         yard.receive(a_cancel())
@@ -132,6 +156,17 @@ class TestACommandThatComesBeforeItsOrder:
         states = sorted(row.state for row in yard.bench.tables().inbox.values())
         assert states == ["applied", "applied", "refused"]
         assert len(yard.the_order().transaction.attempts) == 1
+
+    def test_is_carried_out_once_though_a_lease_was_lost(self, yard: Yard) -> None:
+        yard.receive(a_cancel())
+        yard.receive(a_registration())
+        slow = SlowToSave(yard)
+
+        yard.drain(slow)
+
+        assert slow.overtaken
+        assert self._state(yard) == "accepted"
+        assert [entry.kind for entry in yard.bench.tables().timeline] == ["cancel_requested"]
 
     def test_waits_once_however_often_it_comes(self, yard: Yard) -> None:
         yard.receive(a_cancel())

@@ -73,12 +73,13 @@ class Yard:
         return self.drain(DeliverCallbacks(calls=self.endpoints, schedule=schedule, lane_limits=limits()))
 
     def apply_waiting(self) -> int:
-        return self.drain(
-            ApplyWaiting(
-                command_of=lambda _name, body: self.commands[str(body["says"])],
-                policies=self.policies,
-                hints=self.hints,
-            )
+        return self.drain(self.applying())
+
+    def applying(self) -> ApplyWaiting:
+        return ApplyWaiting(
+            command_of=lambda _name, body: self.commands[str(body["says"])],
+            policies=self.policies,
+            hints=self.hints,
         )
 
     def drain(self, step: Step, *, budget: float | None = None) -> int:
