@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from domain.model.decision import Survey
 from domain.model.due_work import Claim, Claimed, Lane, LaneLimits, Work
 from domain.ports.persistence import Conflict, StoreUnavailable, UnitOfWork, UnitOfWorkFactory
-from domain.rules.lanes import after, is_probing, refill, spend
+from domain.rules.lanes import EFFECTS, after, is_probing, refill, spend
 
 # A row claimed this often in vain is claimed alone, after the healthy ones (the store's index says the same) ...
 SUSPECT_AFTER: Final = 3
@@ -161,9 +161,13 @@ class Drain:
 
     def _choose_lone(self, uow: UnitOfWork, lanes: Sequence[Lane]) -> list[tuple[Lane, list[Claimed]]]:
         """Nothing healthy is due and nothing under way: the time for one row that was claimed in vain before."""
-        by_id = {lane.id: lane for lane in lanes if self._room(lane) > 0}
-        rows = uow.due_work.suspects(by_id, self.step.works)
-        return [(by_id[row.lane], [row]) for row in rows]
+        for no_effects in (False, True):
+            ready = {lane.id: lane for lane in lanes if lane.no_effects is no_effects and self._room(lane) > 0}
+            works = [work for work in self.step.works if not no_effects or work not in EFFECTS]
+            for row in uow.due_work.suspects([key for key, lane in ready.items() if lane.tokens >= 1], works):
+                lane = ready[row.lane]
+                return [spend(lane, self.step.limits(lane), {row.work: [row]}, room=1)]
+        return []
 
     def _room(self, lane: Lane) -> int:
         """Calls that may be begun; a window is refilled when half of it is free, so that claims stay batches."""

@@ -45,6 +45,12 @@ def assert_the_one_is_stuck(yard: Yard, ill: Order, why: str) -> None:
     assert why in case.known
 
 
+def claim_in_vain(bench: Bench, times: int, *works: Work) -> None:
+    for _ in range(times):
+        bench.claim(*works)
+        bench.clock.wait(LEASE)
+
+
 def drain_until_parked(yard: Yard) -> None:
     for _ in range(PARK_AFTER + 1):
         yard.poll()
@@ -254,6 +260,27 @@ class TestALane:
 
         assert worked == 0
         assert yard.due(order).kind == "cancel"
+
+    def test_without_effects_acts_on_no_suspect_either_and_goes_on_with_the_rest(self, bench: Bench) -> None:
+        yard = Yard(bench)
+        effect = bench.register(due=Due(work=Work.CANCEL, at=NOON - 1 * MINUTES))
+        poll = bench.register(an_order(reference="order-2", payment="pay-2"))
+        claim_in_vain(bench, 3, Work.CANCEL, Work.POLL)
+        bench.switch(bench.lane(), no_effects=True)
+        yard.provider.says("pay-2", a_record("paid", reference="pay-2"))
+
+        worked = yard.poll()
+
+        assert worked == 1
+        assert yard.due(effect).claims == 3
+        assert statuses(yard)[poll.id] == "PAID"
+
+    def test_spends_its_tokens_on_suspects_too(self, bench: Bench) -> None:
+        yard = Yard(bench, lane=limits(requests_per_second=5.0, concurrency=100))
+        all_paid(yard, many(bench, 20))
+        claim_in_vain(bench, 3)
+
+        assert yard.poll() == 5
 
     def test_in_shadow_is_asked_and_nothing_moves(self, bench: Bench) -> None:
         yard = Yard(bench)
