@@ -10,6 +10,12 @@ from tests.faults.plans import QUICK, leaving, waiting
 from tests.faults.processes import is_stopped
 from tests.faults.stage import Stage
 
+# All that a save would touch of an order, and of what is due for it.
+AS_THEY_ARE = """
+SELECT o.*, d.*, (SELECT count(*) FROM timeline t WHERE t.order_id = o.id)
+FROM orders o LEFT JOIN due_work d ON d.subject = o.id WHERE o.reference NOT LIKE 'late%' ORDER BY o.id
+"""
+
 
 class TestAProcessThatDies:
     @pytest.fixture
@@ -40,7 +46,7 @@ class TestAWorkerThatSleptLongerThanItsLease:
         stage.providers(timeout=4)
         stage.simulator.hold(provider=QUICK, operation="cancel", point="after")
         stage.beat()
-        sleeper = stage.worker()
+        sleeper = stage.worker(concurrency=1)
         stage.register([*paid, *left])
         stage.until(lambda: stage.simulator.held() == len(left))
         for pid in [sleeper.process.pid, *sleeper.children()]:
@@ -51,16 +57,16 @@ class TestAWorkerThatSleptLongerThanItsLease:
             stage.simulator.customer(plan.provider, plan.name, "pays")
         other = stage.worker()
         stage.wait_ended([*paid, *left])
-        before = stage.rows("SELECT * FROM orders ORDER BY id")
+        before = stage.rows(AS_THEY_ARE)
 
         for pid in [*sleeper.children(), sleeper.process.pid]:
             sleeper.signal(pid, signal.SIGCONT)
         other.kill()
         late = leaving(5, name="late")
-        stage.register(late)  # which only the sleeper can do, and it saves what it holds before
+        stage.register(late)  # which only the sleeper's one child can do, after it has saved what it holds
 
         stage.judge([*paid, *left, *late])
-        assert stage.rows("SELECT * FROM orders WHERE reference NOT LIKE 'late%' ORDER BY id") == before
+        assert stage.rows(AS_THEY_ARE) == before
 
 
 class TestAWorkerThatIsAskedToEnd:
