@@ -17,11 +17,6 @@ from tests.faults.provider import Simulator
 from tests.faults.stage import Stage
 
 
-@pytest.fixture(scope="session")
-def testrun_uid(testrun_uid: str, worker_id: str) -> str:
-    return f"{worker_id}{testrun_uid}"
-
-
 @pytest.fixture
 def home() -> Iterator[Path]:
     # Short, for sockets lie in it.

@@ -15,13 +15,10 @@ from domain.model.order import Order
 from domain.rules.reconciliation import reconcile
 from domain.usecases import drain, poll_orders
 from domain.usecases.drain import Answered
+from tests.faults.processes import CLAIMED, DECIDED, SAVED
 from workers.app import app
 
 __all__ = ["app"]
-
-CLAIMED = "claimed"
-DECIDED = "decided"
-SAVED = "saved"
 
 _begin = poll_orders.PollOrders.begin
 _save = poll_orders.PollOrders.save

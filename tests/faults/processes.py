@@ -16,6 +16,11 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 GLANCE = 0.05
 
+# Where `killer` lets a process die. They stand here, for a test must never import what it patches.
+CLAIMED = "claimed"
+DECIDED = "decided"
+SAVED = "saved"
+
 
 def until(holds: Callable[[], object], explain: Callable[[], object]) -> None:
     """Wait until it holds; fail with the explanation if it never does."""

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.killer import CLAIMED, DECIDED, SAVED
 from tests.faults.plans import QUICK, leaving, waiting
-from tests.faults.processes import is_stopped
+from tests.faults.processes import CLAIMED, DECIDED, SAVED, is_stopped
 from tests.faults.stage import Stage
 
 # All that a save would touch of an order, and of what is due for it.
