@@ -161,9 +161,10 @@ class Drain:
 
     def _choose_lone(self, uow: UnitOfWork, lanes: Sequence[Lane]) -> list[tuple[Lane, list[Claimed]]]:
         """Nothing healthy is due and nothing under way: the time for one row that was claimed in vain before."""
-        for no_effects in (False, True):
-            ready = {lane.id: lane for lane in lanes if lane.no_effects is no_effects and self._room(lane) > 0}
-            works = [work for work in self.step.works if not no_effects or work not in EFFECTS]
+        for restrained in (False, True):
+            alike = [lane for lane in lanes if (lane.no_effects or lane.shadow) is restrained]
+            ready = {lane.id: lane for lane in alike if self._room(lane) > 0}
+            works = [work for work in self.step.works if not restrained or work not in EFFECTS]
             for row in uow.due_work.suspects([key for key, lane in ready.items() if lane.tokens >= 1], works):
                 lane = ready[row.lane]
                 return [spend(lane, self.step.limits(lane), {row.work: [row]}, room=1)]

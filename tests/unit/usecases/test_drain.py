@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pytest
+
 from domain.model.answer import Record, Unreachable
 from domain.model.case import CaseKind
 from domain.model.due_work import Due, Work
 from domain.model.order import Order, OrderStatus
 from domain.usecases.drain import PARK_AFTER
-from tests.builders import MINUTES, NOON, SECONDS, a_record, an_order, limits
+from tests.builders import MINUTES, NOON, SECONDS, a_cadence, a_policy, a_record, an_intent, an_order, limits
 from tests.fakes.bench import LEASE, Bench, MemoryBench
 from tests.unit.usecases.yard import WIDE, Yard
 
@@ -261,19 +263,23 @@ class TestALane:
         assert worked == 0
         assert yard.due(order).kind == "cancel"
 
-    def test_without_effects_acts_on_no_suspect_either_and_goes_on_with_the_rest(self, bench: Bench) -> None:
+    @pytest.mark.parametrize("switch", ["no_effects", "shadow"])
+    def test_without_effects_acts_on_no_suspect_either_and_goes_on_with_the_rest(
+        self, bench: Bench, switch: str
+    ) -> None:
         yard = Yard(bench)
         effect = bench.register(due=Due(work=Work.CANCEL, at=NOON - 1 * MINUTES))
         poll = bench.register(an_order(reference="order-2", payment="pay-2"))
         claim_in_vain(bench, 3, Work.CANCEL, Work.POLL)
-        bench.switch(bench.lane(), no_effects=True)
-        yard.provider.says("pay-2", a_record("paid", reference="pay-2"))
+        yard.provider.says("pay-2", a_record("pending", reference="pay-2"))
+        bench.switch(bench.lane(), **{switch: True})
 
         worked = yard.poll()
 
         assert worked == 1
         assert yard.due(effect).claims == 3
-        assert statuses(yard)[poll.id] == "PAID"
+        assert yard.due(poll).claims == 0
+        assert yard.provider.questions == ["pay-2"]
 
     def test_spends_its_tokens_on_suspects_too(self, bench: Bench) -> None:
         yard = Yard(bench, lane=limits(requests_per_second=5.0, concurrency=100))
@@ -293,6 +299,22 @@ class TestALane:
         assert statuses(yard) == {order.id: "NEW"}
         assert yard.due(order).due_at > NOON
         assert ("order.shadowed", {"order": order.id, "would_be": OrderStatus.PAID}) in yard.reports
+
+    def test_in_shadow_is_not_acted_on(self, bench: Bench) -> None:
+        yard = Yard(bench, policy=a_policy(retries=a_cadence((1 * MINUTES, 4))))
+        order = bench.register(an_order(cancellation=1 * MINUTES), Due(work=Work.CLOSE, at=NOON))
+        bench.clock.wait(1 * MINUTES)
+        yard.provider.says("pay-1", a_record("pending"))
+        yard.poll(budget=0.0201)
+        asked_before = len(yard.provider.effects)
+        bench.switch(bench.lane(), shadow=True)
+        bench.clock.wait(10 * MINUTES)
+
+        yard.poll()
+
+        assert bench.order(order.id).transaction.intent == an_intent()
+        assert yard.due(order).kind == "cancel"
+        assert (asked_before, len(yard.provider.effects)) == (0, 0)
 
     def test_of_a_provider_that_is_configured_no_more_keeps_its_rows(self, bench: Bench) -> None:
         yard = Yard(bench)
