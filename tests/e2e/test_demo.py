@@ -26,7 +26,7 @@ COMMAND = [sys.executable, "-c", "from adapters.cli.main import main; main()", "
 
 
 class TestTheDemo:
-    @pytest.mark.timeout(300)
+    @pytest.mark.timeout(400)
     def test_brings_every_order_to_its_right_end_or_to_a_case(self, tmp_path: Path) -> None:
         ended = subprocess.run(
             [*COMMAND, "--orders", "200", "--json"], env=_environment(tmp_path), capture_output=True, check=False

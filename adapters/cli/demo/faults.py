@@ -6,7 +6,7 @@ from typing import Any, Final
 
 DEAD_PROVIDER: Final = "acme"
 _DEAD_FROM: Final = 8.0
-_DEAD_UNTIL: Final = 23.0
+DEAD_SECONDS: Final = 15.0
 
 # Two seconds are adequate to these providers (`providers.toml`), so four are a timeout.
 _PAST_THE_TIMEOUT: Final = 4.0
@@ -15,7 +15,7 @@ _PAST_THE_TIMEOUT: Final = 4.0
 def rules() -> list[dict[str, Any]]:
     """Return the simulator's rules. The first that matches decides; slowness lets the ones after it speak."""
     return [
-        {"provider": DEAD_PROVIDER, "fault": "refuse_connection", "between": [_DEAD_FROM, _DEAD_UNTIL]},
+        {"provider": DEAD_PROVIDER, "fault": "refuse_connection", "between": [_DEAD_FROM, _DEAD_FROM + DEAD_SECONDS]},
         {"provider": "*", "reference": "stubborn*", "operation": "cancel", "fault": "refused"},
         *({"provider": "*", "operation": "inquiry", **rule} for rule in _OF_INQUIRIES),
         *({"provider": "*", "operation": "effect", **rule} for rule in _OF_EFFECTS),

@@ -16,6 +16,7 @@ from adapters.cli.demo.plan import DemoOrder
 from adapters.cli.demo.remote import Receiver, Simulator
 from adapters.cli.demo.scenario import IN_LISTS, Said, Turn
 from adapters.cli.processes import Stop
+from adapters.queue import Depths
 
 _INTAKE: Final = "intake"
 _LONGEST_LIST: Final = 100
@@ -39,6 +40,11 @@ class Producer:
         while not stop.wait(0) and len(self._celery.control.ping(timeout=1.0, limit=count)) < count:
             if time.monotonic() > end:
                 raise RuntimeError(f"not all of {count} workers answer")
+
+    def has_sent_all(self) -> bool:
+        """Whether somebody has taken every message from the queue."""
+        with self._celery.connection_for_read() as connection:
+            return Depths(connection)(_INTAKE) == 0
 
     def send(self, task: str, fields: Mapping[str, Any]) -> None:
         name = f"intake.{task}"
@@ -75,7 +81,8 @@ class Play:
 
     @property
     def is_over(self) -> bool:
-        return not self._agenda and not self._reactions
+        """Whether all is said, done and taken in."""
+        return not self._agenda and not self._reactions and self._producer.has_sent_all()
 
     @property
     def begun(self) -> int:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from adapters.cli.demo.faults import DEAD_PROVIDER
+from adapters.cli.demo.faults import DEAD_PROVIDER, DEAD_SECONDS
 from adapters.cli.demo.judge import Off
 from adapters.cli.demo.looking import Progress
 from adapters.cli.output import say, show_table
@@ -98,19 +98,21 @@ def _table(moment: Moment) -> Table:
 
 def show(report: Report) -> None:
     """Print the report for people."""
-    show_table("ended as", ("status and open cases", "orders"), report.ends.items())
-    show_table("calls to providers", ("call", "times"), report.calls.items())
-    show_table("what cancels and voids came to", ("effect", "times"), report.effects.items())
-    show_table("callbacks", ("", "times"), report.callbacks.items())
-    show_table("messages sent", ("task", "times"), report.messages.items())
+    show_table("orders", ("ended as", "how many"), report.ends.items())
+    show_table("calls", ("to providers", "how many"), report.calls.items())
+    show_table("effects", ("cancels and voids came to", "how many"), report.effects.items())
+    show_table("callbacks", ("to merchants", "how many"), report.callbacks.items())
+    show_table("messages", ("from producers", "how many"), report.messages.items())
     show_table(
-        f"seconds from the provider's change to the callback ({DEAD_PROVIDER} was dead for a while)",
-        ("provider", "changes", "p50", "p99", "most"),
+        "latency",
+        ("provider", "changes told", "p50, s", "p99, s", "longest, s"),
         [
             (name, int(row["changes"]), *(f"{row[key]:.2f}" for key in ("p50", "p99", "most")))
             for name, row in report.latency.items()
         ],
     )
+    say("latency is from the provider's change to the merchant's callback")
+    say(f"{DEAD_PROVIDER} was dead for {DEAD_SECONDS:.0f} s")
     say(f"refused and kept: {report.refused_messages} messages")
     for breach in report.breaches:
         say(f"verify: {breach}")
