@@ -101,12 +101,12 @@ class Stage:
             return Depths(connection)(queue) or 0
 
     def empty_broker(self) -> None:
-        """Take everything away, as a broker does that starts anew without its disk."""
+        """Take every message away; Redis forgets its queues with them, RabbitMQ keeps their declarations."""
         if is_amqp(self.broker_url):
             with Connection(self.broker_url) as connection:
                 for queue in QUEUES:
                     with connection.channel() as channel:
-                        channel.queue_delete(queue)
+                        channel.queue_purge(queue)
         else:
             with redis.Redis.from_url(self.broker_url) as client:
                 client.flushall()
