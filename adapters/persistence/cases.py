@@ -76,7 +76,7 @@ def open_cases(
     if not rows:
         return []
     opened = run(connection, _OPEN, _OPENED.parameters(rows, now=now))
-    return [_told(row, EventType.CASE_OPENED, "opened") for row in opened if row[2] is not None]
+    return [_told(row, EventType.CASE_OPENED, "opened") for row in opened if _is_told(row)]
 
 
 def close_cases(
@@ -88,10 +88,13 @@ def close_cases(
         return []
     closed = run(connection, _CLOSE, _CLOSED.parameters(rows, now=now))
     return [
-        _told(row, EventType.CASE_CLOSED, "closed", note=row[9], closed_by=row[10])
-        for row in closed
-        if row[2] is not None
+        _told(row, EventType.CASE_CLOSED, "closed", note=row[9], closed_by=row[10]) for row in closed if _is_told(row)
     ]
+
+
+def _is_told(row: Any) -> bool:
+    """Whether a callback tells of it. That callbacks do not arrive is no news for a callback."""
+    return row[2] is not None and row[1] != CaseKind.UNDELIVERABLE
 
 
 def _told(row: Any, kind: EventType, verb: str, **more: str | None) -> Named:

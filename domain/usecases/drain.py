@@ -18,6 +18,7 @@ from domain.rules.lanes import EFFECTS, after, is_probing, refill, spend
 SUSPECT_AFTER: Final = 3
 # ... and this often, it is parked with a STUCK case.
 PARK_AFTER: Final = 8
+_LONGEST_SUMMARY: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,12 @@ class Answered:
     answer: Any
     good: bool | None
     retry_after: timedelta | None = None
+
+
+def summary_of(error: BaseException) -> str:
+    """Return what is kept of an error: its kind and its first line, for the lines below quote whole rows."""
+    lines = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:_LONGEST_SUMMARY]}"
 
 
 class Step(Protocol):
@@ -98,7 +105,7 @@ class Drain:
             if idle and now >= stop_at:
                 return worked
             if now < stop_at and (idle or now >= claim_at):
-                taken = self._claim(lone=not self._open)
+                taken = self._try_to_claim()
                 worked += taken
                 # Nothing to claim is asked about again with the next wave, not with every answer.
                 claim_at = now if taken else now + self.pace.wave_seconds
@@ -115,6 +122,13 @@ class Drain:
 
     def _wave_is_over(self, began: float) -> bool:
         return not self._open or self.clock() - began >= self.pace.wave_seconds
+
+    def _try_to_claim(self) -> int:
+        """Claim, or nothing where others stand in the way: what is under way is not given up for that."""
+        try:
+            return self._claim(lone=not self._open)
+        except Conflict:
+            return 0
 
     def _claim(self, *, lone: bool) -> int:
         """Claim and begin what is due now in every ready lane; return how many rows that were."""
@@ -217,9 +231,9 @@ class Drain:
             self._save_part(wave[:middle])
             self._save_part(wave[middle:])
             return
-        self.report("due_work.refused", {"subject": wave[0].row.subject, "error": repr(error)})
+        self.report("due_work.refused", {"subject": wave[0].row.subject, "error": summary_of(error)})
         with self.unit_of_work() as uow:
-            self._release(uow, self._claim_of(wave), {wave[0].row.subject: repr(error)})
+            self._release(uow, self._claim_of(wave), {wave[0].row.subject: summary_of(error)})
             uow.commit()
 
     def _save_whole(self, wave: Sequence[Answered]) -> None:

@@ -16,7 +16,7 @@ from domain.ports.queue import Hints
 from domain.rules.closing import EFFECT_OF, settle_effect
 from domain.rules.reconciliation import reconcile
 from domain.rules.shadow import shadow_of
-from domain.usecases.drain import Answered
+from domain.usecases.drain import Answered, summary_of
 
 # A lane of a provider that the configuration no longer names: its rows stay due, and the backlog shows them.
 CLOSED: Final = LaneLimits(requests_per_second=1.0, concurrency=0, call_timeout=timedelta(seconds=1))
@@ -86,7 +86,7 @@ class PollOrders:
             try:
                 decision = self._decide(answered.subject, answered.answer, answered.row, uow)
             except Exception as error:  # noqa: BLE001 - a rule that raises is a bug: its row is set apart with the error
-                errors[answered.row.subject] = repr(error)
+                errors[answered.row.subject] = summary_of(error)
             else:
                 if answered.row.lane in self._shadows:
                     self.report("order.shadowed", {"order": decision.order.id, "would_be": decision.order.status})

@@ -93,7 +93,7 @@ def close_case(
 
 
 def _tell_of(tables: Tables, ids: "count[int]", case: CaseRow, kind: EventType, verb: str, *, now: datetime) -> None:
-    if case.merchant is None:
+    if case.merchant is None or case.kind == CaseKind.UNDELIVERABLE:
         return
     data: dict[str, Any] = {"merchant": case.merchant, "case": case.id, "kind": case.kind, "known": case.known}
     if verb == "closed":
