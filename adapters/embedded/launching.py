@@ -11,7 +11,7 @@ from typing import Final
 LOOPBACK: Final = "127.0.0.1"
 
 
-class EmbeddedServersUnavailable(Exception):  # noqa: N818 - it states a condition, as its siblings do
+class EmbeddedServersUnavailable(Exception):
     """The embedded servers do not run here; name servers of your own."""
 
     def __init__(self, why: str, setting: str) -> None:
