@@ -50,7 +50,7 @@ class Stage:
             times = process.cpu_times()
             total += times.user + times.system
         own = self.postgres.cpu_times()
-        return total + own.children_user + own.children_system
+        return float(total + own.children_user + own.children_system)
 
     def run(self, statement: str, **parameters: object) -> list[tuple[object, ...]]:
         with self.application.engine.begin() as connection:
