@@ -1,7 +1,9 @@
 """`trueup up`, `worker`, `beat`, `flower`, `drain` and `simulator`: what runs until it is asked to end."""
 
+import errno
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from adapters.cli import programs
+from adapters.cli.alone import alone
 from adapters.cli.output import Refused, say
 from adapters.cli.programs import Program
 from adapters.cli.servers import Reached, engine_of, reach
@@ -19,6 +22,7 @@ from adapters.cli.supervisor import Supervisor, spawn
 from adapters.persistence.migrate import upgrade
 from config.messaging import QUEUES
 from config.settings import load
+from config.urls import Address
 
 _GLANCE_SECONDS: Final = 0.2
 _LOOK_AFTER_SERVERS_SECONDS: Final = 5.0
@@ -58,18 +62,32 @@ def stopping() -> Iterator[Stop]:
 def up() -> None:
     """Run all processes on this machine, in the foreground."""
     settings = load()
-    with stopping() as stop, reach(settings) as reached:
+    with alone(settings.home / "up.lock", "up"), stopping() as stop, reach(settings) as reached:
         _migrate(reached)
         logs = settings.home / "logs" if reached.is_embedded else None
         supervisor = Supervisor(logs=logs, say=say)
         try:
             for program in programs.everything(reached):
-                supervisor.start(program.name, program.argv, program.env)
+                if program.name == "flower" and _is_taken(settings.flower_address):
+                    say(f"TRUEUP_FLOWER_ADDRESS: {settings.flower_address} is taken by another program; no Flower then")
+                else:
+                    supervisor.start(program.name, program.argv, program.env)
             _announce(reached)
             _tend(supervisor, reached, stop)
         finally:
             say("stopping; once more to stop at once")
             supervisor.stop_all(grace=programs.patience(settings), hurry=lambda: stop.is_urgent)
+
+
+def _is_taken(address: Address) -> bool:
+    """Whether somebody listens there already, so that Flower would only fail and fail again."""
+    with socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address.host, address.port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def worker(

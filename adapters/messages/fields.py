@@ -43,7 +43,9 @@ def identifier(text: str) -> str:
 
 def _amount(text: str) -> str:
     if not AMOUNT.fullmatch(text):
-        raise ValueError('should be a decimal in a string, like "12.30"')
+        raise ValueError(
+            'should be a plain decimal in a string, like "12.30": up to 15 digits before the point and 18 behind it'
+        )
     if not text.strip("0."):
         raise ValueError("should be greater than zero")
     return text
@@ -115,6 +117,7 @@ def _check_scalar(value: Any) -> None:
 
 Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(identifier)]
 Reference = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(identifier)]
+Customer = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(identifier)]
 Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(identifier)]
 Prose = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(storable)]
 Amount = Annotated[

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from adapters.messages.fields import (
     Amount,
     Count,
+    Customer,
     Day,
     Free,
     Identifier,
@@ -97,7 +98,7 @@ class RegisterOrder(OrderMessage):
     currency: Word
     kind: Literal["fiat", "crypto"] = "fiat"
     network: Word | None = None
-    customer: Reference | None = None
+    customer: Customer | None = None
     created_at: Instant | None = None
     cancellation_timeout: Seconds | None = None
     checkout_timeout: Seconds | None = None

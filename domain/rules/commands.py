@@ -197,7 +197,7 @@ def _guard_capture(order: Order, operation: Operation) -> None:
     if _exceeds(captured, operation.amount, order.amount):
         raise CommandRefused(
             "operation.amount",
-            f"{order.currency.render(captured)} of {order.currency.render(order.amount)} is captured already",
+            _too_much(order, operation, captured, order.amount, "captured"),
         )
 
 
@@ -210,10 +210,12 @@ def _guard_refund(order: Order, operation: Operation) -> None:
         taken = refunds.received_of(order)
     given = max(_sum(order, OperationKind.REFUND, *_LIVE), transaction.amount_refunded)
     if _exceeds(given, operation.amount, taken):
-        raise CommandRefused(
-            "operation.amount",
-            f"{order.currency.render(given)} of {order.currency.render(taken)} is refunded or queued already",
-        )
+        raise CommandRefused("operation.amount", _too_much(order, operation, given, taken, "refunded or queued"))
+
+
+def _too_much(order: Order, operation: Operation, so_far: Decimal, of: Decimal, done: str) -> str:
+    money = order.currency.render
+    return f"{money(operation.amount)} is too much: {money(so_far)} of {money(of)} is {done} already"
 
 
 def _guard_void(order: Order, _operation: Operation) -> None:

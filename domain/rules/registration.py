@@ -1,7 +1,8 @@
 """What makes a new order: its terms are resolved once, at registration, and stay with it."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from domain.model.command import RegisterOrder
 from domain.model.decision import Move
@@ -15,6 +16,9 @@ from domain.rules.cadence import delay_at
 from domain.rules.commands import CommandRefused
 from domain.rules.deadlines import deadline_of
 from domain.rules.planning import polling_of
+
+# Clocks differ, time zones are mistaken for others; what lies further ahead is a mistake that would move deadlines.
+AHEAD: Final = timedelta(days=1)
 
 
 def new_order(
@@ -42,6 +46,8 @@ def new_order(
         raise CommandRefused("currency", str(error)) from None
     except InvalidAmount as error:
         raise CommandRefused("amount", str(error)) from None
+    if command.created_at is not None and command.created_at > now + AHEAD:
+        raise CommandRefused("created_at", "lies more than a day ahead")
     if not amount:
         raise CommandRefused("amount", "an amount is greater than zero")
     return Order(

@@ -1,6 +1,5 @@
 """What the demo runs on: servers of its own, a simulator, a receiver, and Trueup's processes."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -18,9 +17,9 @@ from sqlalchemy import Engine
 
 from adapters import embedded
 from adapters.cli import programs
+from adapters.cli.alone import alone
 from adapters.cli.demo.remote import Receiver, Simulator
 from adapters.cli.demo.scenario import MERCHANTS
-from adapters.cli.output import Refused
 from adapters.cli.servers import Reached, engine_of, reach
 from adapters.cli.supervisor import Supervisor
 from adapters.persistence import merchants
@@ -63,7 +62,7 @@ def stage(*, seed: int) -> Iterator[Stage]:
     home = load().home / "demo"
     flower = f"127.0.0.1:{_free_port()}"
     own = {**_SETTINGS, "TRUEUP_HOME": str(home), "TRUEUP_FLOWER_ADDRESS": flower}
-    with _alone(home), _environment(own):
+    with alone(home.with_name("demo.lock"), "demo"), _environment(own):
         embedded.stop(home, _SERVERS)  # those of a demo that was killed
         shutil.rmtree(home, ignore_errors=True)
         with reach(load()) as reached:
@@ -140,17 +139,6 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with home.with_name("demo.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused(f"demo: another one runs in {home}") from None
-        yield
 
 
 @contextmanager

@@ -110,3 +110,11 @@ class TestARegistration:
 
     def test_is_refused_where_the_merchant_may_not_name_its_payments(self) -> None:
         assert refused(a_policy(merchants=frozenset({"another"}))) == "provider"
+
+
+class TestAnOrderFromTheFuture:
+    def test_is_refused_where_it_lies_more_than_a_day_ahead(self) -> None:
+        assert refused(a_policy(), created_at=NOON + 25 * HOURS) == "created_at"
+
+    def test_is_taken_where_clocks_may_differ(self) -> None:
+        assert registered(created_at=NOON + 23 * HOURS).created_at == NOON + 23 * HOURS

@@ -141,7 +141,8 @@ def deep(levels: int) -> object:
 # Each field of each message with all that it may not be.
 WRONG: Mapping[str, Mapping[str, list[tuple[Any, str]]]] = {
     "intake.register_order": {
-        **dict.fromkeys(["merchant", "order", "provider", "reference", "currency", "network", "customer"], IDENTIFIER),
+        **dict.fromkeys(["merchant", "order", "provider", "reference", "currency", "network"], IDENTIFIER),
+        "customer": [("x" * 257, "is longer than"), *(wrong for wrong in IDENTIFIER if wrong[0] != "x" * 129)],
         "amount": AMOUNT,
         "kind": one_of("fiat", "crypto"),
         "created_at": TIME,
