@@ -37,6 +37,8 @@ SELECT o.id, o.merchant, o.reference, o.status, o.reason, o.canceled_by, o.amoun
        t.confirmations, t.settled, t.no_records, t.no_record_since
 FROM orders o JOIN transactions t ON t.order_id = o.id
 """
+# How many of its columns are the order's own; the others are the transaction's.
+_OF_ORDER: Final = 26
 _BY_ID: Final = f"{_SELECT} WHERE o.id = ANY(%(ids)s::bigint[])"
 _LOCK_DUE: Final = """
 SELECT d.subject FROM due_work d JOIN orders o ON o.id = d.subject
@@ -225,9 +227,7 @@ def _order(row: Any, attempts: tuple[Attempt, ...], operations: tuple[Operation,
         kind, network, customer, created_at, cancellation, checkout, window,
         checkout_completed_at, cancel_by, cancel_reason, cancel_command, attempts_allowed, changed_at,
         watching, version, sequence,
-        provider, payment, state, provider_status, amount_received, amount_refunded, secured_at,
-        confirmations, settled, no_records, no_record_since,
-    ) = row  # fmt: skip
+    ) = row[:_OF_ORDER]  # fmt: skip
     request = None
     if cancel_by is not None:
         request = CancelRequest(by=CanceledBy(cancel_by), reason=cancel_reason, command=cancel_command)
@@ -255,20 +255,30 @@ def _order(row: Any, attempts: tuple[Attempt, ...], operations: tuple[Operation,
         watching=watching,
         version=version,
         sequence=sequence,
-        transaction=Transaction(
-            provider=provider,
-            reference=payment,
-            state=ParentState(state),
-            provider_status=provider_status,
-            amount_received=amount_received,
-            amount_refunded=amount_refunded,
-            secured_at=secured_at,
-            confirmations=confirmations,
-            settled=settled,
-            no_records=no_records,
-            no_record_since=no_record_since,
-            attempts=attempts,
-            operations=operations,
-            intent=intent,
-        ),
+        transaction=_transaction(row[_OF_ORDER:], attempts, operations, intent),
+    )
+
+
+def _transaction(
+    row: Any, attempts: tuple[Attempt, ...], operations: tuple[Operation, ...], intent: Intent | None
+) -> Transaction:
+    (
+        provider, reference, state, provider_status, amount_received, amount_refunded, secured_at,
+        confirmations, settled, no_records, no_record_since,
+    ) = row  # fmt: skip
+    return Transaction(
+        provider=provider,
+        reference=reference,
+        state=ParentState(state),
+        provider_status=provider_status,
+        amount_received=amount_received,
+        amount_refunded=amount_refunded,
+        secured_at=secured_at,
+        confirmations=confirmations,
+        settled=settled,
+        no_records=no_records,
+        no_record_since=no_record_since,
+        attempts=attempts,
+        operations=operations,
+        intent=intent,
     )

@@ -142,7 +142,7 @@ def _as_we_meant_it(draft: Draft, signal: Signal) -> Signal:
 
 
 def _move_order(draft: Draft, record: Record, signal: Signal) -> None:
-    """Let the parent drive the order (3.2)."""
+    """Let the parent drive the order."""
     order = draft.order
     state = order.transaction.state
     if order.status in CLOSED:

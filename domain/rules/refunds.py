@@ -49,7 +49,7 @@ def learn_refunds(draft: Draft, record: Record) -> None:
 
 
 def follow_refunds(draft: Draft) -> None:
-    """Move the order to what its refunds say (3.1); an order that is not PAID or REFUND_PENDING stays."""
+    """Move the order to what its refunds say; an order that is not PAID or REFUND_PENDING stays."""
     order = draft.order
     if order.status not in MOVED_BY_REFUNDS:
         return

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from domain.model.command import RegisterOrder
@@ -35,21 +36,10 @@ def new_order(
     Raises:
         CommandRefused: provider or currency are unknown here, or the amount is none of this currency.
     """
-    if policy is None:
-        raise CommandRefused("provider", f"no provider is called {command.provider!r}")
-    if policy.merchants is not None and command.merchant not in policy.merchants:
-        raise CommandRefused("provider", f"{command.merchant!r} may not name payments of {command.provider!r}")
-    try:
-        currency = currency_of(command.currency, currencies)
-        amount = currency.amount(command.amount)
-    except UnknownCurrency as error:
-        raise CommandRefused("currency", str(error)) from None
-    except InvalidAmount as error:
-        raise CommandRefused("amount", str(error)) from None
+    terms = _terms_of(command, policy)
+    currency, amount = _amount_of(command, currencies)
     if command.created_at is not None and command.created_at > now + AHEAD:
         raise CommandRefused("created_at", "lies more than a day ahead")
-    if not amount:
-        raise CommandRefused("amount", "an amount is greater than zero")
     return Order(
         id=id,
         merchant=command.merchant,
@@ -61,15 +51,36 @@ def new_order(
         customer=command.customer,
         created_at=command.created_at or now,
         attempts_allowed=command.attempts_allowed,
-        timeouts=resolve_timeouts(command, merchant, policy),
+        timeouts=resolve_timeouts(command, merchant, terms),
         tolerance=merchant.tolerance,
         transaction=Transaction(provider=command.provider, reference=command.reference),
         changed_at=now,
     )
 
 
+def _terms_of(command: RegisterOrder, policy: ProviderPolicy | None) -> ProviderPolicy:
+    if policy is None:
+        raise CommandRefused("provider", f"no provider is called {command.provider!r}")
+    if policy.merchants is not None and command.merchant not in policy.merchants:
+        raise CommandRefused("provider", f"{command.merchant!r} may not name payments of {command.provider!r}")
+    return policy
+
+
+def _amount_of(command: RegisterOrder, currencies: Mapping[str, Currency]) -> tuple[Currency, Decimal]:
+    try:
+        currency = currency_of(command.currency, currencies)
+        amount = currency.amount(command.amount)
+    except UnknownCurrency as error:
+        raise CommandRefused("currency", str(error)) from None
+    except InvalidAmount as error:
+        raise CommandRefused("amount", str(error)) from None
+    if not amount:
+        raise CommandRefused("amount", "an amount is greater than zero")
+    return currency, amount
+
+
 def resolve_timeouts(command: RegisterOrder, merchant: Merchant, policy: ProviderPolicy) -> Timeouts:
-    """The order's own, else its merchant's, else its provider's, else none (3.3)."""
+    """The order's own, else its merchant's, else its provider's, else none."""
     cancellation = (command.cancellation_timeout, merchant.cancellation_timeout, policy.cancellation_timeout)
     checkout = (command.checkout_timeout, merchant.checkout_timeout, policy.checkout_timeout)
     return Timeouts(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from domain.model.command import FieldError, OrderCommand, Received, RefusedMessage, RegisterOrder
@@ -58,7 +59,7 @@ class ReceiveCommands:
             again(self.unit_of_work, lambda uow: self._register(uow, orders))
         for other in received:
             if not isinstance(other.command, RegisterOrder):
-                again(self.unit_of_work, lambda uow, one=other: self._carry_out(uow, one))  # type: ignore[misc]
+                again(self.unit_of_work, partial(self._carry_out, received=other))
                 self.hints.hint(Work.CLOSE)
         self.hints.hint(Work.DELIVER)
 

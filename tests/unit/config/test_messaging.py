@@ -26,7 +26,7 @@ RABBIT = "amqp://rabbit//"
 BROKERS = ["redis://cache/0", "rediss://cache/0", "redis+socket:///run/v.sock", "amqp://rabbit//", "amqps://rabbit//"]
 LIMITS = TimeLimits(soft=95, hard=105)
 
-# celery.md, section 1: every value there was measured or read in the source.
+# Every value here was measured, or read in the source of Celery 5.7 and kombu 5.7.
 TABLE = {
     "task_acks_late": True,
     "task_acks_on_failure": True,
