@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from adapters.bootstrap import Application, open_application
-from adapters.embedded import ensure, stop
+from adapters.embedded import Servers, ensure, stop
 from adapters.persistence import migrate
 from adapters.persistence.columns import run
 from config.logging import configure
@@ -81,24 +81,32 @@ def stage(*, port: int = 1, concurrency: int = 256, bulk: bool = False) -> Itera
             PROVIDERS.format(port=port, concurrency=concurrency, bulk=str(bulk).lower())
         )
         servers = ensure(home)
-        os.environ |= {
-            "TRUEUP_HOME": folder,
-            "TRUEUP_DATABASE_URL": servers.database_url,
-            "TRUEUP_BROKER_URL": servers.broker_url,
-            "TRUEUP_PROVIDERS": str(home / "providers.toml"),
-            "TRUEUP_LOG_LEVEL": "WARNING",
-        }
-        configure("WARNING")
-        application = open_application(load())
         try:
-            migrate.upgrade(application.engine)
-            pid = int((home / "postgres" / "postmaster.pid").read_text().split()[0])
-            on = Stage(home, application, _postmaster(pid, home))
-            on.run("INSERT INTO merchants (id, name) VALUES ('shop', 'Shop')")
-            yield on
+            with _opened(home, servers) as application:
+                migrate.upgrade(application.engine)
+                pid = int((home / "postgres" / "postmaster.pid").read_text().split()[0])
+                on = Stage(home, application, _postmaster(pid, home))
+                on.run("INSERT INTO merchants (id, name) VALUES ('shop', 'Shop')")
+                yield on
         finally:
-            application.close()
-            stop(home, {"postgres", "valkey"})
+            stop(home, servers.started)
+
+
+@contextmanager
+def _opened(home: Path, servers: Servers) -> Iterator[Application]:
+    os.environ |= {
+        "TRUEUP_HOME": str(home),
+        "TRUEUP_DATABASE_URL": servers.database_url,
+        "TRUEUP_BROKER_URL": servers.broker_url,
+        "TRUEUP_PROVIDERS": str(home / "providers.toml"),
+        "TRUEUP_LOG_LEVEL": "WARNING",
+    }
+    configure("WARNING")
+    application = open_application(load())
+    try:
+        yield application
+    finally:
+        application.close()
 
 
 def _postmaster(pid: int, home: Path) -> psutil.Process:
