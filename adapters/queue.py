@@ -80,8 +80,8 @@ class Depths:
         try:
             # A channel of its own: RabbitMQ closes it when the queue does not exist.
             if self._channel is None:
-                self._connection.ensure_connection(max_retries=1, interval_start=0, timeout=_CONNECT_SECONDS)  # type: ignore[no-untyped-call]
-                self._channel = self._connection.channel()  # type: ignore[no-untyped-call]
+                self._connection.ensure_connection(max_retries=1, interval_start=0, timeout=_CONNECT_SECONDS)
+                self._channel = self._connection.channel()
             return int(self._channel.queue_declare(queue, passive=True).message_count)
         except ChannelError:
             # What was declared is gone, as after a reset of the broker: it is to be declared again.
@@ -169,7 +169,7 @@ class CeleryHints:
         connection, self._connection, self._depths = self._connection, None, None
         if connection is not None:
             try:
-                connection.release()  # type: ignore[no-untyped-call]
+                connection.release()
             except Exception as error:  # noqa: BLE001 - it is being thrown away
                 log.debug("broker.close_failed", error=str(error))
 

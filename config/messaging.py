@@ -130,9 +130,9 @@ def dead_queue(broker_url: str, intake_queue_type: IntakeQueueType = "default") 
 
 def _queue(name: str, arguments: Mapping[str, object] | None = None) -> Queue:
     # The anonymous exchange needs no binding, so a Redis that was emptied still takes messages.
-    return Queue(  # type: ignore[no-untyped-call]
+    return Queue(
         name,
-        Exchange(""),  # type: ignore[no-untyped-call]
+        Exchange(""),
         routing_key=name,
         queue_arguments=dict(arguments) if arguments else None,
     )

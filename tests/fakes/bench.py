@@ -229,7 +229,7 @@ class SqlBench(Bench):
         )
 
     def _rows(self, kind: "type[R]", table: str, *, order: str = "1") -> list[R]:
-        names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+        names = [field.name for field in fields(kind)]  # type: ignore[arg-type] # every R is a dataclass, which a type variable cannot say
         columns = ", ".join(f'"{name}"' for name in names)
         found = self._select(f"SELECT {columns} FROM {table} ORDER BY {order}")
         return [kind(**{name: _plain(row[name]) for name in names}) for row in found]

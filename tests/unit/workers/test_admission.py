@@ -19,7 +19,7 @@ ACCEPTED = frozenset({"application/json"})
 def a_message(body: object = None, *, content_type: str = "application/json", **headers: object) -> Message:
     """A message as Celery's second protocol has it, unless something else is said."""
     said = [[], {"order": "1"}, {"callbacks": None}] if body is None else body
-    message = Message(  # type: ignore[no-untyped-call]
+    message = Message(
         body=said if isinstance(said, bytes) else json.dumps(said).encode(),
         delivery_tag="tag",
         content_type=content_type,
