@@ -1,4 +1,4 @@
-"""`make check`: the migrations make exactly the tables of `tables.py`. Starts a PostgreSQL of its own."""
+"""`make check`: the migrations make exactly the tables of `tables`. Starts a PostgreSQL of its own."""
 
 import sys
 import tempfile
@@ -21,7 +21,7 @@ def main() -> int:
         finally:
             stop(home, servers.started)
     for difference in found:
-        sys.stderr.write(f"the migrations and tables.py differ: {difference}\n")
+        sys.stderr.write(f"the migrations and the tables differ: {difference}\n")
     return int(bool(found))
 
 

@@ -38,7 +38,7 @@ def is_current(engine: Engine) -> bool:
 
 
 def differences(engine: Engine) -> list[object]:
-    """Return what a migrated database lacks of the tables in `tables.py`, or has beside them."""
+    """Return what a migrated database lacks of the tables in `tables`, or has beside them."""
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return list(compare_metadata(context, metadata))

@@ -1,0 +1,36 @@
+"""What a person must decide."""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Table, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from adapters.persistence.tables.base import metadata, moment, money, subject_id
+
+cases: Final = Table(
+    "cases",
+    metadata,
+    subject_id(),
+    Column("kind", Text, nullable=False),
+    Column("subject", BigInteger, nullable=False),
+    Column("merchant", ForeignKey("merchants.id")),
+    Column("order_id", BigInteger),
+    Column("known", Text, nullable=False),
+    Column("provider_says", Text),
+    money("amount_at_risk"),
+    Column("currency", Text),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'")),
+    moment("opened_at", nullable=False),
+    moment("closed_at"),
+    Column("closed_by", Text),
+    Column("note", Text),
+    Index("uq_cases_open", "subject", "kind", unique=True, postgresql_where=text("closed_at IS NULL")),
+    Index("ix_cases_order_id", "order_id"),
+    Index("ix_cases_merchant_id", "merchant", "id"),
+    CheckConstraint("(closed_at IS NULL) = (closed_by IS NULL)", name="closed_by_somebody"),
+    CheckConstraint(
+        "kind IN ('LATE_PAYMENT', 'AMOUNT_MISMATCH', 'CANCEL_IN_DOUBT', 'REVERSAL_EXHAUSTED', 'SETTLED_UNREVERSED',"
+        " 'CONTRADICTION', 'POLLING_EXHAUSTED', 'UNDELIVERABLE', 'STUCK')",
+        name="kind",
+    ),
+)

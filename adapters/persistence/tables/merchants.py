@@ -1,0 +1,60 @@
+"""Merchants, their keys and their endpoints."""
+
+from typing import Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Identity,
+    Integer,
+    Table,
+    Text,
+    text,
+)
+
+from adapters.persistence.tables.base import metadata, moment, money, subject_id
+
+merchants: Final = Table(
+    "merchants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("email", Text),
+    Column("cancellation_timeout", Integer),
+    Column("checkout_timeout", Integer),
+    money("tolerance", nullable=False, server_default=text("0")),
+    Column("checks", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("sanity_queue", Boolean, nullable=False, server_default=text("false")),
+    Column("auto_retrigger", Boolean, nullable=False, server_default=text("false")),
+    moment("created_at", nullable=False, server_default=text("now()")),
+    CheckConstraint("cancellation_timeout > 0 AND checkout_timeout > 0", name="timeouts"),
+    CheckConstraint("tolerance >= 0", name="tolerance"),
+)
+
+api_keys: Final = Table(
+    "api_keys",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("merchant", ForeignKey("merchants.id"), nullable=False, index=True),
+    Column("hash", Text, nullable=False, unique=True),
+    moment("created_at", nullable=False, server_default=text("now()")),
+    moment("revoked_at"),
+)
+
+endpoints: Final = Table(
+    "endpoints",
+    metadata,
+    subject_id(),
+    Column("merchant", ForeignKey("merchants.id"), nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    Column("secrets", ARRAY(Text), nullable=False),
+    Column("types", ARRAY(Text)),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("lane", ForeignKey("lanes.id"), nullable=False, unique=True),
+    moment("created_at", nullable=False, server_default=text("now()")),
+    CheckConstraint("cardinality(secrets) BETWEEN 1 AND 2", name="secrets"),
+)
