@@ -51,7 +51,9 @@ due_work: Final = Table(
     Column("claims", SmallInteger, nullable=False, server_default=text("0")),
     Column("kind", Text, nullable=False),
     Column("last_error", Text),
-    CheckConstraint("kind IN ('void', 'cancel', 'close', 'poll', 'watch', 'deliver', 'command')", name="kind"),
+    CheckConstraint(
+        "kind IN ('void', 'cancel', 'confirm', 'reverse', 'close', 'poll', 'watch', 'deliver', 'command')", name="kind"
+    ),
     Index("ix_due_work_healthy", "lane", "kind", "due_at", postgresql_where=text("claims < 3")),
     Index("ix_due_work_suspect", "lane", "kind", "due_at", postgresql_where=text("claims >= 3")),
 )

@@ -88,11 +88,17 @@ transactions: Final = Table(
     Column("settled", Boolean, nullable=False, server_default=text("false")),
     Column("no_records", Integer, nullable=False, server_default=text("0")),
     moment("no_record_since"),
+    # What becomes of it while a timeout that was reported for it is undone: `open`, then the reversal's outcome.
+    Column("reversal", Text),
     UniqueConstraint("provider", "reference"),
     CheckConstraint(
         "state IN ('CREATED', 'PENDING', 'ATTEMPTED', 'AUTHORIZED', 'PAID', 'FAILED', 'CANCELED', 'EXPIRED',"
         " 'INVALID', 'COD')",
         name="state",
+    ),
+    CheckConstraint(
+        "reversal IN ('open', 'DECLINED', 'ALREADY_REVERSED', 'VOIDED', 'SETTLEMENT_PASSED', 'EXHAUSTED')",
+        name="reversal",
     ),
     CheckConstraint("amount_received >= 0 AND amount_refunded >= 0", name="amounts"),
     CheckConstraint("reference <> '' AND length(reference) <= 128", name="reference"),
