@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
 from sqlalchemy import Engine
 
 from adapters import messages
+from adapters.calendars import calendar_of
 from adapters.currencies import of_iso_4217, with_own
 from adapters.embedded import ensure
 from adapters.notifications.callback import CallbackCalls
@@ -22,6 +24,7 @@ from config.providers import ProviderSettings, load_providers
 from config.settings import Settings
 from domain.model.command import OrderCommand, RefusedMessage, RegisterOrder
 from domain.model.due_work import LaneFamily, LaneLimits
+from domain.model.policy import ProviderPolicy
 from domain.ports.persistence import StoreUnavailable
 from domain.rules.callbacks import SCHEDULE
 from domain.usecases.apply_waiting import ApplyWaiting
@@ -68,7 +71,7 @@ class Application:
         self.engine: Engine = connect(database_url, role=role)
         self.unit_of_work = SqlUnitOfWorkFactory(self.engine, trace=_trace)
         providers = load_providers(settings.providers)
-        self.policies = {name: policy_of(name, provider) for name, provider in providers.items()}
+        self.policies = {name: _policy(name, provider) for name, provider in providers.items()}
         currencies = {name: with_own(provider.currencies) for name, provider in providers.items()}
         self._hints = CeleryHints(broker_url, sweep_seconds=settings.sweep_seconds)
         self._provider_calls = HttpProviderCalls({name: _translator(name, p) for name, p in providers.items()})
@@ -166,6 +169,13 @@ class Application:
             NOTIFICATIONS: DeliverCallbacks(calls=self._callback_calls, schedule=SCHEDULE, lane_limits=endpoint),
             SWEEPS: ApplyWaiting(command_of=_order_command, policies=self.policies, hints=self._hints),
         }
+
+
+def _policy(name: str, settings: ProviderSettings) -> ProviderPolicy:
+    policy, settlement = policy_of(name, settings), settings.settlement
+    # Once for the whole life of the process: the calendar reaches years further than that.
+    today = datetime.now(UTC).date()
+    return policy if settlement is None else replace(policy, settlement=calendar_of(settlement, today=today))
 
 
 def _translator(name: str, settings: ProviderSettings) -> Any:

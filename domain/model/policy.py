@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from domain.model.settlement import SettlementCalendar
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -39,6 +41,8 @@ class ProviderPolicy:
     watch: Cadence
     watch_crypto: Cadence
     retries: Cadence  # of an effect that was refused or is in doubt
+    most_attempts: int = 200  # of a reversal: queries that were answered with a record
+    last_attempt: timedelta = timedelta(minutes=5)  # so long before settlement is a reversal's last one planned
     confirmations: Mapping[str, int] = field(default_factory=dict)
     no_record: NoRecordPolicy
     unreachable_case_after: timedelta = timedelta(hours=24)
@@ -48,3 +52,4 @@ class ProviderPolicy:
     window_fiat: timedelta = timedelta(hours=3)
     window_crypto: timedelta = timedelta(minutes=60)
     merchants: frozenset[str] | None = None  # None: all
+    settlement: SettlementCalendar | None = None
