@@ -19,19 +19,21 @@ from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
 from adapters.policies import limits_of, policy_of
 from adapters.providers import ADAPTERS, HttpProviderCalls
 from adapters.queue import CeleryHints
-from config.messaging import NOTIFICATIONS, POLLING, SWEEPS
+from config.messaging import NOTIFICATIONS, POLLING, REVERSALS, SWEEPS
 from config.providers import ProviderSettings, load_providers
 from config.settings import Settings
-from domain.model.command import OrderCommand, RefusedMessage, RegisterOrder
-from domain.model.due_work import LaneFamily, LaneLimits
+from domain.model.command import OrderCommand, RefusedMessage, RegisterOrder, ReportTimeout, ReverseNow
+from domain.model.due_work import LaneFamily, LaneLimits, Work
 from domain.model.policy import ProviderPolicy
 from domain.ports.persistence import StoreUnavailable
 from domain.rules.callbacks import SCHEDULE
 from domain.usecases.apply_waiting import ApplyWaiting
+from domain.usecases.ask_providers import AskProviders, Matter
 from domain.usecases.deliver_callbacks import DeliverCallbacks
 from domain.usecases.drain import Drain, Pace, Step
 from domain.usecases.poll_orders import PollOrders
 from domain.usecases.receive_commands import ReceiveCommands, again
+from domain.usecases.reverse_timeouts import ReverseTimeouts
 
 __all__ = ["Application", "StoreUnavailable", "open_application", "server_urls"]
 
@@ -39,6 +41,9 @@ log = structlog.get_logger(__name__)
 
 # What no waiting mends: somebody has to look.
 ALARMS: Final = frozenset({"provider.alarm", "due_work.raised", "due_work.refused", "due_work.parked"})
+
+# What acts at providers, and sees what came of it, has a queue of its own: no flood of polls stands in its way.
+_REVERSALS: Final = (Work.VOID, Work.CANCEL, Work.CONFIRM, Work.REVERSE)
 
 # One endpoint gets this much of a worker at once, so that a slow one never has it all.
 _ENDPOINT_CONCURRENCY: Final = 32
@@ -158,17 +163,25 @@ class Application:
             concurrency=_ENDPOINT_CONCURRENCY,
             call_timeout=timedelta(seconds=self.settings.callback_seconds),
         )
+        orders = PollOrders(policies=self.policies, report=_report)
+        reversals = ReverseTimeouts(policies=self.policies, report=_report)
         return {
-            POLLING: PollOrders(
-                calls=self._provider_calls,
-                policies=self.policies,
-                lane_limits=self._limits,
-                hints=self._hints,
-                report=_report,
-            ),
+            POLLING: self._asking(orders, works=(Work.CLOSE, Work.POLL, Work.WATCH), ahead=_REVERSALS),
+            REVERSALS: self._asking(orders, reversals, works=_REVERSALS),
             NOTIFICATIONS: DeliverCallbacks(calls=self._callback_calls, schedule=SCHEDULE, lane_limits=endpoint),
             SWEEPS: ApplyWaiting(command_of=_order_command, policies=self.policies, hints=self._hints),
         }
+
+    def _asking(self, *matters: Matter, works: Sequence[Work], ahead: Sequence[Work] = ()) -> AskProviders:
+        return AskProviders(
+            calls=self._provider_calls,
+            matters=matters,
+            lane_limits=self._limits,
+            hints=self._hints,
+            report=_report,
+            works=works,
+            ahead=ahead,
+        )
 
 
 def _policy(name: str, settings: ProviderSettings) -> ProviderPolicy:
@@ -190,9 +203,9 @@ def _translator(name: str, settings: ProviderSettings) -> Any:
 
 
 def _order_command(name: str, body: Mapping[str, Any]) -> OrderCommand:
-    """Return the command that waits in the inbox; one that registers an order never waits for it."""
+    """Return the command that waits in the inbox; what names a payment never waits for an order."""
     command = messages.command_of(name, body)
-    assert not isinstance(command, RegisterOrder)
+    assert not isinstance(command, RegisterOrder | ReportTimeout | ReverseNow)
     return command
 
 

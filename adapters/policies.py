@@ -7,6 +7,8 @@ from config.providers import Stage as StageSettings
 from domain.model.due_work import LaneLimits
 from domain.model.policy import Cadence, NoRecordPolicy, ProviderPolicy, Stage
 
+# A reversal's last attempt leaves time for a query, a void and a query that end at their timeout, and this beside.
+_LAST_ATTEMPT = timedelta(minutes=1)
 _BULK = 100  # the most that the provider contract takes in one call
 
 
@@ -20,6 +22,8 @@ def policy_of(name: str, settings: ProviderSettings) -> ProviderPolicy:
         watch=_cadence(cadence, cadence.watch),
         watch_crypto=_cadence(cadence, cadence.watch_crypto),
         retries=Cadence(stages=_stages(settings.reversals.stages), jitter=cadence.jitter),
+        most_attempts=settings.reversals.max_attempts,
+        last_attempt=_LAST_ATTEMPT + 3 * timedelta(seconds=settings.timeout_seconds),
         confirmations=dict(cadence.confirmations),
         no_record=NoRecordPolicy(
             answers=settings.no_record.answers, over=timedelta(seconds=settings.no_record.over_seconds)

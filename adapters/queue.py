@@ -14,6 +14,7 @@ from kombu.exceptions import ChannelError
 from config.messaging import (
     NOTIFICATIONS,
     POLLING,
+    REVERSALS,
     SWEEPS,
     IntakeQueueType,
     TimeLimits,
@@ -28,8 +29,10 @@ __all__ = ["MOST_WAITING", "QUEUE_OF", "CeleryHints", "Depths", "drain_task", "p
 # One row for each kind of work: where its drain is asked for.
 QUEUE_OF: Final[Mapping[Work, str]] = MappingProxyType(
     {
-        Work.VOID: POLLING,
-        Work.CANCEL: POLLING,
+        Work.VOID: REVERSALS,
+        Work.CANCEL: REVERSALS,
+        Work.CONFIRM: REVERSALS,
+        Work.REVERSE: REVERSALS,
         Work.CLOSE: POLLING,
         Work.POLL: POLLING,
         Work.WATCH: POLLING,

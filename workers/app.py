@@ -14,7 +14,13 @@ from workers.schedule import entries
 
 __all__ = ["TASKS", "App", "app", "configuration", "signals"]
 
-TASKS: Final = ("workers.tasks.intake", "workers.tasks.notifications", "workers.tasks.polling", "workers.tasks.sweeps")
+TASKS: Final = (
+    "workers.tasks.intake",
+    "workers.tasks.notifications",
+    "workers.tasks.polling",
+    "workers.tasks.reversals",
+    "workers.tasks.sweeps",
+)
 
 
 class App(Celery):

@@ -10,8 +10,9 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from adapters.messages.by_name import BY_NAME
 from adapters.messages.fields import Identifier
-from adapters.messages.models import BY_NAME, OrderMessage, PollOrder, RegisterOrder
+from adapters.messages.models import Message, RegisterOrder
 from adapters.messages.parsing import MANY, MOST_ORDERS
 from config.messaging import INTAKE
 
@@ -24,12 +25,13 @@ _TITLES: Final[Mapping[str, str]] = {
     "intake.record_attempt": "One try of the customer to pay, as the merchant saw it",
     "intake.record_operation": "A capture, a refund or a void under the order's transaction",
     "intake.resolve_order": "A person has settled an unresolved order",
+    "intake.report_timeout": "A transaction without an adequate answer in time; the first message of a payment stands",
 }
 
 
 def contract() -> dict[str, Any]:
     """Return the AsyncAPI document."""
-    models = {name: model for name, model in BY_NAME.items() if model is not PollOrder}
+    models = {name: model for name, model in BY_NAME.items() if model.is_sent}
     names = sorted(_TITLES)
     return {
         "asyncapi": "3.0.0",
@@ -54,7 +56,7 @@ def contract() -> dict[str, Any]:
     }
 
 
-def _message(name: str, model: type[OrderMessage] | None) -> dict[str, Any]:
+def _message(name: str, model: type[Message] | None) -> dict[str, Any]:
     fields = "RegisterOrders" if model is None else model.__name__
     return {
         "name": name,
@@ -79,7 +81,7 @@ def _message(name: str, model: type[OrderMessage] | None) -> dict[str, Any]:
     }
 
 
-def _schemas(models: list[type[OrderMessage]]) -> dict[str, Any]:
+def _schemas(models: list[type[Message]]) -> dict[str, Any]:
     _, together = models_json_schema([(model, "validation") for model in models], ref_template=f"{_SCHEMAS}/{{model}}")
     schemas: dict[str, Any] = together["$defs"]
     schemas["Item"] = {"anyOf": [{"type": "string", "description": "Its key alone."}, schemas["Item"]]}

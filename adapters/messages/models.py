@@ -2,10 +2,8 @@
 
 import json
 from abc import abstractmethod
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -27,6 +25,7 @@ from adapters.messages.fields import (
 from domain.model import command as commands
 from domain.model.command import Command
 from domain.model.order import CanceledBy, PaymentKind
+from domain.model.reversal import TimeoutCause
 from domain.model.transaction import AttemptState, OperationKind, OperationState
 
 
@@ -41,6 +40,8 @@ class Message(Part):
     name: ClassVar[str]
     # The first of its key stands and later ones change nothing, whatever they say.
     first_stands: ClassVar[bool] = False
+    # Whether producers send it; what only people do has no message, and each time is one of its own.
+    is_sent: ClassVar[bool] = True
 
     merchant: Identifier
 
@@ -224,35 +225,56 @@ class PollOrder(OrderMessage):
     """No producer sends it; HTTP and the command line do, by the same way."""
 
     name: ClassVar[str] = commands.PollOrder.name
+    is_sent: ClassVar[bool] = False
 
     def command(self) -> Command:
         return commands.PollOrder(merchant=self.merchant, order=self.order)
 
 
-BY_NAME: Final[Mapping[str, type[OrderMessage]]] = MappingProxyType(
-    {
-        model.name: model
-        for model in (
-            RegisterOrder,
-            CheckoutCompleted,
-            CancelOrder,
-            RecordAttempt,
-            RecordOperation,
-            ResolveOrder,
-            PollOrder,
+class ReportTimeout(Message):
+    name: ClassVar[str] = commands.ReportTimeout.name
+    first_stands: ClassVar[bool] = True
+
+    provider: Identifier
+    reference: Reference
+    response_code: Literal["99", "797", "798", "799"]
+    amount: Amount
+    currency: Word
+    occurred_at: Instant
+    settles_at: Instant | None = None
+    order: Identifier | None = None
+    cause: Literal["no_response", "partial_response", "unintelligible_response"] | None = None
+
+    @property
+    def key(self) -> str:
+        return _joined(self.provider, self.reference)
+
+    def command(self) -> Command:
+        return commands.ReportTimeout(
+            merchant=self.merchant,
+            provider=self.provider,
+            reference=self.reference,
+            response_code=self.response_code,
+            amount=self.amount,
+            currency=self.currency,
+            occurred_at=instant(self.occurred_at),
+            settles_at=_moment(self.settles_at),
+            order=self.order,
+            cause=None if self.cause is None else TimeoutCause(self.cause),
         )
-    }
-)
 
 
-def command_of(name: str, body: Mapping[str, Any]) -> Command:
-    """Return the command that a kept body says.
+class ReverseNow(Message):
+    """No producer sends it; HTTP and the command line do, by the same way."""
 
-    Raises:
-        KeyError: no message has this name.
-        ValueError: the body does not hold what this version of the message needs.
-    """
-    return BY_NAME[name].model_validate(dict(body)).command()
+    name: ClassVar[str] = commands.ReverseNow.name
+    is_sent: ClassVar[bool] = False
+
+    provider: Identifier
+    reference: Reference
+
+    def command(self) -> Command:
+        return commands.ReverseNow(merchant=self.merchant, provider=self.provider, reference=self.reference)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -10,15 +10,16 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from adapters.messages.by_name import BY_NAME
 from adapters.messages.fields import Identifier
-from adapters.messages.models import BY_NAME, OrderMessage, PollOrder, RegisterOrder
+from adapters.messages.models import Message, RegisterOrder
 from adapters.messages.reasons import field_errors
 from adapters.messages.refusing import refused
 from domain.model.command import Command, FieldError, Received, RefusedMessage
 
 MANY: Final = "intake.register_orders"
 # What a producer may send on the queue `intake`.
-NAMES: Final = frozenset(BY_NAME) - {PollOrder.name} | {MANY}
+NAMES: Final = frozenset(name for name, model in BY_NAME.items() if model.is_sent) | {MANY}
 
 MOST_ORDERS: Final = 1000
 _LARGEST: Final = 256 * 1024
@@ -81,7 +82,7 @@ def _wrong_form(name: str, fields: object, args: Sequence[object]) -> tuple[Fiel
 
 
 def _one(
-    model: type[OrderMessage], given: Mapping[str, Any], origin: _Origin, *, name: str | None = None, path: str = ""
+    model: type[Message], given: Mapping[str, Any], origin: _Origin, *, name: str | None = None, path: str = ""
 ) -> Parsed:
     """Take what is one order's; as a part of a larger message it is refused under `name`, with `path` in front."""
     wrong: Sequence[FieldError]
@@ -123,13 +124,13 @@ def _entry(merchant: str, order: object, path: str, origin: _Origin) -> Parsed:
     return Parsed(refused=(_refused(MANY, order, (wrong,), origin, known=known),))
 
 
-def _accepted(model: type[OrderMessage], given: Mapping[str, Any], origin: _Origin) -> Received:
+def _accepted(model: type[Message], given: Mapping[str, Any], origin: _Origin) -> Received:
     message = model.model_validate(given)
     command = message.command()
     says = _digest(command)
     return Received(
         command=command,
-        key=origin.key or message.key or (origin.trace if model is PollOrder else says),
+        key=origin.key or message.key or (says if model.is_sent else origin.trace),
         content=message.name if message.first_stands else says,
         body=message.model_dump(exclude_unset=True),
         actor=origin.actor or f"merchant:{message.merchant}",

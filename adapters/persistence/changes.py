@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from adapters.persistence import cases, inbox, outbox
 from adapters.persistence.columns import Columns, run, to_json
+from adapters.persistence.orders import reversal_of
 from domain.model.decision import Decision
 from domain.model.order import Order
 from domain.ports.persistence import Conflict
@@ -49,11 +50,12 @@ _TRANSACTIONS: Final = Columns(
     settled="boolean",
     no_records="int",
     no_record_since="timestamptz",
+    reversal="text",
 )
 _UPDATE_TRANSACTIONS: Final = f"""
 UPDATE transactions t SET state = c.state, provider_status = c.provider_status, amount_received = c.amount_received,
     amount_refunded = c.amount_refunded, secured_at = c.secured_at, confirmations = c.confirmations,
-    settled = c.settled, no_records = c.no_records, no_record_since = c.no_record_since
+    settled = c.settled, no_records = c.no_records, no_record_since = c.no_record_since, reversal = c.reversal
 FROM {_TRANSACTIONS.table} WHERE t.order_id = c.order_id
 """
 
@@ -191,6 +193,7 @@ def _transaction_row(order: Order) -> tuple[Any, ...]:
         t.settled,
         t.no_records,
         t.no_record_since,
+        reversal_of(t),
     )
 
 

@@ -23,8 +23,10 @@ from domain.model.transaction import (
     OperationKind,
     OperationState,
     ParentState,
+    ReversalOutcome,
     Transaction,
 )
+from domain.ports.persistence import Named
 from domain.rules.events import status_changed
 from domain.rules.registration import first_move
 
@@ -34,9 +36,11 @@ SELECT o.id, o.merchant, o.reference, o.status, o.reason, o.canceled_by, o.amoun
        o.checkout_completed_at, o.cancel_by, o.cancel_reason, o.cancel_command, o.attempts_allowed, o.changed_at,
        o.watching, o.version, o.sequence,
        t.provider, t.reference, t.state, t.provider_status, t.amount_received, t.amount_refunded, t.secured_at,
-       t.confirmations, t.settled, t.no_records, t.no_record_since
+       t.confirmations, t.settled, t.no_records, t.no_record_since, t.reversal
 FROM orders o JOIN transactions t ON t.order_id = o.id
 """
+# A transaction's column `reversal` while that is open; then it holds the outcome.
+REVERSING: Final = "open"
 # How many of its columns are the order's own; the others are the transaction's.
 _OF_ORDER: Final = 26
 _BY_ID: Final = f"{_SELECT} WHERE o.id = ANY(%(ids)s::bigint[])"
@@ -61,8 +65,23 @@ FROM intents WHERE order_id = ANY(%(ids)s::bigint[]) ORDER BY order_id, number D
 
 _PAIRS: Final = Columns("c", provider="text", reference="text")
 _TAKEN: Final = f"""
-SELECT t.provider, t.reference FROM {_PAIRS.table}
+SELECT c.provider, c.reference, coalesce(o.merchant, r.merchant), o.id IS NOT NULL, r.id IS NOT NULL, r.outcome
+FROM {_PAIRS.table}
+LEFT JOIN transactions t ON t.provider = c.provider AND t.reference = c.reference
+LEFT JOIN orders o ON o.id = t.order_id
+LEFT JOIN reversals r ON r.provider = c.provider AND r.reference = c.reference
+WHERE o.id IS NOT NULL OR r.id IS NOT NULL
+"""
+# The due rows first: waves lock in this order too.
+_LOCK_DUE_OF_PAYMENTS: Final = f"""
+SELECT d.subject FROM {_PAIRS.table}
 JOIN transactions t ON t.provider = c.provider AND t.reference = c.reference
+JOIN due_work d ON d.subject = t.order_id
+ORDER BY d.subject FOR UPDATE OF d
+"""
+_LOCK_PAYMENTS: Final = f"""
+{_SELECT} JOIN {_PAIRS.table} ON t.provider = c.provider AND t.reference = c.reference
+ORDER BY o.id FOR UPDATE OF o
 """
 
 _NAMES: Final = Columns("c", merchant="text", reference="text")
@@ -91,6 +110,7 @@ _NEW: Final = Columns(
     bill="jsonb",
     provider="text",
     payment="text",
+    reversal="text",
 )
 _INSERT_ORDERS: Final = f"""
 INSERT INTO orders (id, merchant, reference, status, amount, currency, digits, tolerance, kind, network, customer,
@@ -102,8 +122,8 @@ SELECT c.id, c.merchant, c.reference, 'NEW', c.amount, c.currency, c.digits, c.t
 FROM {_NEW.table}
 """
 _INSERT_TRANSACTIONS: Final = f"""
-INSERT INTO transactions (order_id, provider, reference, state)
-SELECT c.id, c.provider, c.payment, 'CREATED' FROM {_NEW.table}
+INSERT INTO transactions (order_id, provider, reference, state, reversal)
+SELECT c.id, c.provider, c.payment, 'CREATED', c.reversal FROM {_NEW.table}
 """
 _INSERT_HISTORY: Final = """
 INSERT INTO history (order_id, sequence, status, actor, trace, at)
@@ -136,9 +156,24 @@ class SqlOrders:
         )
         return [row[0] for row in rows]
 
-    def taken(self, payments: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-        rows = run(self._connection, _TAKEN, _PAIRS.parameters(payments))
-        return frozenset((provider, reference) for provider, reference in rows)
+    def lock_payments(self, payments: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Order]:
+        parameters = _PAIRS.parameters(payments)
+        run(self._connection, _LOCK_DUE_OF_PAYMENTS, parameters)
+        rows = run(self._connection, _LOCK_PAYMENTS, parameters).fetchall()
+        return {(order.transaction.provider, order.transaction.reference): order for order in self._whole(rows)}
+
+    def taken(self, payments: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Named]:
+        return {
+            (provider, reference): Named(
+                merchant=merchant,
+                by_order=by_order,
+                by_report=by_report,
+                outcome=None if outcome is None else ReversalOutcome(outcome),
+            )
+            for provider, reference, merchant, by_order, by_report, outcome in run(
+                self._connection, _TAKEN, _PAIRS.parameters(payments)
+            )
+        }
 
     def known(self, orders: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         rows = run(self._connection, _KNOWN, _NAMES.parameters(orders))
@@ -206,7 +241,13 @@ def _new_row(order: Order, bill: Mapping[str, object] | None) -> tuple[object, .
         None if bill is None else to_json(bill),
         order.transaction.provider,
         order.transaction.reference,
+        reversal_of(order.transaction),
     )
+
+
+def reversal_of(transaction: Transaction) -> str | None:
+    """Return what the column says of a reversal: `open`, its outcome, or nothing where there is none."""
+    return REVERSING if transaction.reversing else transaction.reversal
 
 
 def _attempt(row: Any) -> Attempt:
@@ -264,7 +305,7 @@ def _transaction(
 ) -> Transaction:
     (
         provider, reference, state, provider_status, amount_received, amount_refunded, secured_at,
-        confirmations, settled, no_records, no_record_since,
+        confirmations, settled, no_records, no_record_since, reversal,
     ) = row  # fmt: skip
     return Transaction(
         provider=provider,
@@ -281,4 +322,6 @@ def _transaction(
         attempts=attempts,
         operations=operations,
         intent=intent,
+        reversing=reversal == REVERSING,
+        reversal=None if reversal in (None, REVERSING) else ReversalOutcome(reversal),
     )

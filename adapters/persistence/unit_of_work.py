@@ -16,6 +16,7 @@ from adapters.persistence.due_work import SqlDueWork
 from adapters.persistence.inbox import SqlInbox
 from adapters.persistence.lanes import SqlLanes
 from adapters.persistence.orders import SqlOrders
+from adapters.persistence.reversals import SqlReversals
 from adapters.persistence.streams import SqlStreams
 from domain.model.case import CaseKind, CaseOpening
 from domain.model.decision import Decision
@@ -92,9 +93,12 @@ class SqlUnitOfWork:
         self.orders = SqlOrders(connection, now, trace)
         self.inbox = SqlInbox(connection, now)
         self.streams = SqlStreams(connection, now)
+        self.reversals = SqlReversals(connection, now, trace)
         self.merchants = SqlMerchants(connection)
 
     def apply(self, decisions: Sequence[Decision], claim: Claim | None = None) -> Sequence[int]:
+        if not decisions:
+            return []
         saved = list(decisions) if claim is None else self._settle(decisions, claim)
         if saved:
             changes.write(self._connection, saved, now=self.now, trace=self._trace)

@@ -20,7 +20,7 @@ class Translator(Protocol):
         """Return {reference: answer} for one of these calls; None if it has to be asked again, in the way of now."""
 
 
-_Tag: TypeAlias = tuple[str, Translator, Question]
+_Tag: TypeAlias = tuple[str, Translator, Question, Question]
 
 
 class HttpProviderCalls:
@@ -38,6 +38,9 @@ class HttpProviderCalls:
 
     def ask(self, provider: str, question: Question) -> None:
         """Begin the calls that the question takes."""
+        self._ask(provider, question, question)
+
+    def _ask(self, provider: str, part: Question, question: Question) -> None:
         translator = self._providers.get(provider)
         if translator is None:
             nobody = Unreachable(why=f"no provider is called {provider!r}", alarm=True)
@@ -45,8 +48,8 @@ class HttpProviderCalls:
             self._unasked.append(Asked(provider, question, dict.fromkeys(references, nobody)))
             self._under_way[provider] += 1
             return
-        for part, request in translator.requests(question):
-            self._transport.start(request, (provider, translator, part))
+        for piece, request in translator.requests(part):
+            self._transport.start(request, (provider, translator, piece, question))
             self._under_way[provider] += 1
 
     def collect(self, timeout: float) -> Sequence[Asked]:
@@ -64,11 +67,11 @@ class HttpProviderCalls:
     def _collect(self, timeout: float, ended: list[Asked]) -> None:
         tag: _Tag
         for tag, end in self._transport.collect(timeout):
-            provider, translator, question = tag
+            provider, translator, part, question = tag
             self._under_way[provider] -= 1
-            answers = translator.read(question, end)
+            answers = translator.read(part, end)
             if answers is None:
-                self.ask(provider, question)
+                self._ask(provider, part, question)
             else:
                 ended.append(Asked(provider, question, answers))
 

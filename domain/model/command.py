@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeAlias
 
 from domain.model.order import CanceledBy, PaymentKind
+from domain.model.reversal import TimeoutCause
 from domain.model.transaction import AttemptState, OperationKind, OperationState
 
 
@@ -86,8 +87,36 @@ class PollOrder:
     order: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportTimeout:
+    """A payment, cancel or void of the merchant's own got no adequate answer; `order` is a note on it."""
+
+    name: ClassVar[str] = "intake.report_timeout"
+    merchant: str
+    provider: str
+    reference: str
+    response_code: str
+    amount: str
+    currency: str
+    occurred_at: datetime
+    settles_at: datetime | None = None
+    order: str | None = None
+    cause: TimeoutCause | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReverseNow:
+    """Take an open reversal up again at once; it has no message, only HTTP and the command line."""
+
+    name: ClassVar[str] = "intake.reverse_now"
+    merchant: str
+    provider: str
+    reference: str
+    order: str | None = None
+
+
 OrderCommand: TypeAlias = CheckoutCompleted | CancelOrder | RecordAttempt | RecordOperation | ResolveOrder | PollOrder
-Command: TypeAlias = RegisterOrder | OrderCommand
+Command: TypeAlias = RegisterOrder | OrderCommand | ReportTimeout | ReverseNow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

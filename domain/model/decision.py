@@ -43,6 +43,9 @@ class EntryKind(StrEnum):
     CONTRADICTION = "contradiction"
     UNKNOWN_STATUS = "unknown_status"
     WATCH_ENDED = "watch_ended"
+    REVERSAL_OPENED = "reversal_opened"
+    REVERSAL_ENDED = "reversal_ended"
+    HELD = "held"  # what the provider says must wait for the reversal
     NOTE = "note"
 
 

@@ -11,6 +11,8 @@ class Work(StrEnum):
 
     VOID = "void"  # undo an approved payment, under the recorded key
     CANCEL = "cancel"  # close an open payment, under the recorded key
+    CONFIRM = "confirm"  # ask what came of an effect that was sent, or may have been
+    REVERSE = "reverse"  # ask about a transaction that timed out
     CLOSE = "close"  # ask, because a deadline has passed or a cancel was asked for
     POLL = "poll"  # ask how the payment is doing
     WATCH = "watch"  # ask for late money, after the end

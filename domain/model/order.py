@@ -40,6 +40,7 @@ class Reason(StrEnum):
     PROVIDER_CANCELED = "provider_canceled"
     INVALID = "invalid"
     DECLINED = "declined"
+    REVERSED = "reversed"
     REFUND_REJECTED = "refund_rejected"
     REFUNDED_IN_PART = "refunded_in_part"
 

@@ -42,6 +42,16 @@ class OperationState(StrEnum):
     REJECTED = "rejected"
 
 
+class ReversalOutcome(StrEnum):
+    """How the undoing of a timed-out transaction ended."""
+
+    DECLINED = "DECLINED"  # there was nothing to undo
+    ALREADY_REVERSED = "ALREADY_REVERSED"
+    VOIDED = "VOIDED"
+    SETTLEMENT_PASSED = "SETTLEMENT_PASSED"
+    EXHAUSTED = "EXHAUSTED"
+
+
 class Effect(StrEnum):
     """What we can do at a provider. Both are idempotent under their key."""
 
@@ -111,3 +121,5 @@ class Transaction:
     attempts: tuple[Attempt, ...] = ()
     operations: tuple[Operation, ...] = ()
     intent: Intent | None = None  # the latest
+    reversing: bool = False  # a timeout was reported for it, and its reversal is open
+    reversal: ReversalOutcome | None = None  # how such a reversal ended

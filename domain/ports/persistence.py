@@ -12,6 +12,8 @@ from domain.model.delivery import DeliveryDecision, Head
 from domain.model.due_work import Claim, Claimed, Due, Lane, LaneFamily, Work
 from domain.model.merchant import Merchant
 from domain.model.order import Order
+from domain.model.reversal import Reversal, ReversalDecision
+from domain.model.transaction import ReversalOutcome
 
 
 class Lanes(Protocol):
@@ -60,6 +62,16 @@ class DueWork(Protocol):
         """Make these subjects due now, whatever their plan was; one that is being worked on follows at once."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """Who named a payment first: an order that it pays, or the report that it timed out."""
+
+    merchant: str
+    by_order: bool
+    by_report: bool = False
+    outcome: ReversalOutcome | None = None  # of the reversal that the report opened, None while it is open
+
+
 class Orders(Protocol):
     def get_many(self, ids: Sequence[int]) -> Mapping[int, Order]:
         """Return {id: order}; an unknown id is left out."""
@@ -67,11 +79,14 @@ class Orders(Protocol):
     def lock_by_reference(self, merchant: str, reference: str) -> Order | None:
         """Return the merchant's order, locked together with its due row; None if it is not known."""
 
-    def next_ids(self, count: int) -> Sequence[int]:
-        """Return fresh ids for new orders."""
+    def lock_payments(self, payments: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Order]:
+        """Return {(provider, reference): the order that it pays}, locked with their due rows; unknown ones left out."""
 
-    def taken(self, payments: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-        """Return those of the (provider, reference) pairs that an order has named before."""
+    def next_ids(self, count: int) -> Sequence[int]:
+        """Return fresh ids for new orders, or for other subjects."""
+
+    def taken(self, payments: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Named]:
+        """Return {(provider, reference): who has named it before}; those that nobody has are left out."""
 
     def known(self, orders: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         """Return those of the (merchant, reference) pairs that name an order."""
@@ -144,6 +159,27 @@ class Streams(Protocol):
         """Take the due rows of streams away that have nothing to deliver, unless an event came meanwhile."""
 
 
+class Reversals(Protocol):
+    def get_many(self, ids: Sequence[int]) -> Mapping[int, Reversal]:
+        """Return {id: reversal}; an unknown id is left out."""
+
+    def lock(self, provider: str, reference: str) -> Reversal | None:
+        """Return the reversal of this payment, locked with its due row; None if no timeout was reported for it."""
+
+    def open(self, reversal: Reversal, due: Due, *, actor: str) -> None:
+        """Store a new reversal with its first due row.
+
+        Raises:
+            Conflict: a concurrent unit of work was first with its payment; run the unit of work again.
+        """
+
+    def plan(self, reversal: Reversal, due: Due) -> None:
+        """Plan its next attempt from outside; one that is being made is followed by this."""
+
+    def apply(self, decisions: Sequence[ReversalDecision], claim: Claim) -> Sequence[int]:
+        """Write a wave of decisions, all but what they say of orders; return the reversals whose lease still held."""
+
+
 class Merchants(Protocol):
     def get_many(self, ids: Iterable[str]) -> Mapping[str, Merchant]: ...
 
@@ -173,6 +209,8 @@ class UnitOfWork(Protocol):
     def inbox(self) -> Inbox: ...
     @property
     def streams(self) -> Streams: ...
+    @property
+    def reversals(self) -> Reversals: ...
     @property
     def merchants(self) -> Merchants: ...
 

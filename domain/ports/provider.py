@@ -29,7 +29,10 @@ Question: TypeAlias = Inquiry | EffectCall
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question that has been answered, or of which we know why not: {reference: answer}, none left out."""
+    """What is known of a question that was put, the very object: {reference: answer}, or why there is none.
+
+    An inquiry about many may be answered in parts, each as soon as it is known; in the end none is left out.
+    """
 
     provider: str
     question: Question

@@ -1,7 +1,5 @@
 """Closing an unpaid order: ask, cancel there, ask again. No step both asks and acts."""
 
-import hashlib
-import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,13 +15,13 @@ from domain.rules import order_lifecycle
 from domain.rules.cadence import delay_at
 from domain.rules.deadlines import ENDS_IN, deadline_of
 from domain.rules.draft import Draft
+from domain.rules.keys import key_of
 from domain.rules.lifecycle import advance
 from domain.rules.planning import give_up, patience, plan
 from domain.rules.transaction_lifecycle import TRANSITIONS, Signal
 
 ACTOR = "system:close"
 NO_RECORD = "no_record"
-_PLAIN: Final = re.compile(r"[!-~]{1,200}")
 
 # What a provider says of a payment on which the effect has been done.
 CONFIRMS = {
@@ -32,20 +30,10 @@ CONFIRMS = {
 }
 WORK_OF = {Effect.CANCEL: Work.CANCEL, Effect.VOID: Work.VOID}
 EFFECT_OF = {work: effect for effect, work in WORK_OF.items()}
+# The steps of a closing, whose tries are counted together.
+CLOSING: Final = frozenset({Work.CLOSE, Work.CANCEL, Work.VOID, Work.CONFIRM})
 # What a provider may call a payment that is over and that it therefore will not cancel.
 OVER = frozenset({ProviderStatus.DECLINED})
-
-
-def key_of(order: Order, effect: Effect, number: int) -> str:
-    """Name one intended effect, the same on every retry (I3).
-
-    It travels in a header of at most 255 characters, so a reference that is no plain ASCII is named by its hash.
-    """
-    transaction = order.transaction
-    payment = f"{transaction.provider}:{transaction.reference}"
-    if not _PLAIN.fullmatch(payment):
-        payment = hashlib.sha256(payment.encode()).hexdigest()
-    return f"trueup:{effect}:{payment}:{number}"
 
 
 def close(draft: Draft, record: Record, row: Claimed, policy: ProviderPolicy, *, understood: bool) -> None:
@@ -94,7 +82,7 @@ def no_record_while_closing(draft: Draft, row: Claimed, policy: ProviderPolicy) 
 def settle_effect(order: Order, answer: Answer, *, row: Claimed, now: datetime, policy: ProviderPolicy) -> Decision:
     """Return what follows from the answer to a cancel or a void. Whatever it was, the next step asks."""
     draft = Draft.of(order, actor=ACTOR, now=now, row=row)
-    draft.due = Due(work=Work.CLOSE, at=draft.now, step=row.step)
+    draft.due = Due(work=Work.CONFIRM, at=draft.now, step=row.step)
     intent = order.transaction.intent
     if intent is None or not intent.open:
         return draft.decide()
@@ -133,7 +121,7 @@ def _leave_in_doubt(draft: Draft, intent: Intent, answer: Answer, row: Claimed, 
 
 
 def _intend(draft: Draft, effect: Effect, *, number: int, row: Claimed) -> None:
-    intent = Intent(effect=effect, number=number, key=key_of(draft.order, effect, number))
+    intent = Intent(effect=effect, number=number, key=key_of(effect, draft.transaction, number))
     draft.record_intent(intent)
     draft.note(EntryKind.INTENT, key=intent.key)
     draft.due = Due(work=WORK_OF[effect], at=draft.now, step=_tries(row))
@@ -145,12 +133,13 @@ def _ask_later(draft: Draft, row: Claimed, policy: ProviderPolicy) -> None:
     if delay is None:
         give_up(draft, CaseKind.CANCEL_IN_DOUBT, "the provider neither canceled the payment nor said it was final")
     else:
-        draft.due = Due(work=Work.CLOSE, at=draft.now + delay, step=tries + 1)
+        sent = draft.transaction.intent is not None
+        draft.due = Due(work=Work.CONFIRM if sent else Work.CLOSE, at=draft.now + delay, step=tries + 1)
 
 
 def _tries(row: Claimed) -> int:
     """How often this closing has waited so far; a row that comes from polling has not."""
-    return row.step if row.work in (Work.CLOSE, Work.CANCEL, Work.VOID) else 0
+    return row.step if row.work in CLOSING else 0
 
 
 def _close_as_asked(draft: Draft) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from domain.model.decision import Move
 from domain.model.event import Event, EventType
 from domain.model.order import Order
+from domain.model.reversal import Reversal
 
 
 def status_changed(order: Order, move: Move) -> Event:
@@ -42,3 +43,27 @@ def message_refused(
         "received_at": received_at.isoformat(),
     }
     return Event(type=EventType.MESSAGE_REFUSED, merchant=merchant, order_id=None, data=data)
+
+
+def reversal_ended(reversal: Reversal, *, order: Order | None) -> Event:
+    """Tell how the undoing of a timed-out transaction ended; `order` is the one whose own payment it is."""
+    return Event(
+        type=EventType.REVERSAL_ENDED,
+        merchant=reversal.merchant,
+        order_id=None if order is None else order.id,
+        data={
+            "merchant": reversal.merchant,
+            "order": reversal.order if order is None else order.reference,
+            "provider": reversal.provider,
+            "reference": reversal.reference,
+            "outcome": reversal.outcome,
+            "on_record": reversal.on_record,
+            "provider_says": reversal.provider_status,
+            "attempts": reversal.attempts,
+            "amount": reversal.currency.render(reversal.amount),
+            "currency": reversal.currency.code,
+            "response_code": reversal.response_code,
+            "occurred_at": reversal.occurred_at.isoformat(),
+            "settles_at": reversal.settles_at.isoformat(),
+        },
+    )

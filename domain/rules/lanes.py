@@ -10,13 +10,15 @@ from domain.model.due_work import Claimed, Lane, LaneLimits, Work
 
 # What is dear first: money that must be undone, then what a customer could still pay, then the rest.
 # Deliveries and waiting commands have lanes of their own and meet none of the others.
-PRIORITY: Final = (Work.VOID, Work.CANCEL, Work.CLOSE, Work.DELIVER, Work.COMMAND, Work.POLL, Work.WATCH)
+PRIORITY: Final = (
+    Work.VOID, Work.CANCEL, Work.CONFIRM, Work.REVERSE, Work.CLOSE, Work.DELIVER, Work.COMMAND, Work.POLL, Work.WATCH,
+)  # fmt: skip
 # One call in five is kept from all that goes before these, so that no flood starves them altogether.
 NEVER_STARVED: Final = (Work.POLL, Work.WATCH)
 KEPT_ONE_IN: Final = 5
 EFFECTS: Final = frozenset({Work.VOID, Work.CANCEL})
 # Several payments can be asked about in one call; an effect is always a call of its own.
-INQUIRIES: Final = frozenset({Work.CLOSE, Work.POLL, Work.WATCH})
+INQUIRIES: Final = frozenset({Work.CONFIRM, Work.REVERSE, Work.CLOSE, Work.POLL, Work.WATCH})
 
 
 def refill(lane: Lane, limits: LaneLimits, now: datetime) -> Lane:
@@ -40,30 +42,57 @@ def is_probing(lane: Lane, limits: LaneLimits) -> bool:
 
 
 def spend(
-    lane: Lane, limits: LaneLimits, candidates: Mapping[Work, Sequence[Claimed]], *, room: int
+    lane: Lane,
+    limits: LaneLimits,
+    candidates: Mapping[Work, Sequence[Claimed]],
+    *,
+    room: int,
+    ahead: Sequence[Work] = (),
 ) -> tuple[Lane, list[Claimed]]:
     """Choose among the due rows of one lane by priority; return the lane with its tokens spent, and the choice.
 
-    `room` is in calls that this worker can still have under way.
+    `room` is in calls that this worker can still have under way. What is `ahead` is another queue's to do, and first:
+    tokens are kept for it, but never all.
     """
-    calls = min(int(lane.tokens), room, 1 if is_probing(lane, limits) else room)
+    tokens = int(lane.tokens) - _reserved(lane, limits, candidates, ahead)
+    calls = min(tokens, room, 1 if is_probing(lane, limits) else room)
     if calls < 1:
         return lane, []
     turn = _turn(lane)
-    kept = _kept(calls, limits, candidates, NEVER_STARVED, turn)
+    mine = {work: rows for work, rows in candidates.items() if work not in ahead}
+    kept = _kept(calls, limits, mine, NEVER_STARVED, turn)
     chosen: list[Claimed] = []
     left = calls
     for work in PRIORITY:
         if work in NEVER_STARVED:
             behind = NEVER_STARVED[NEVER_STARVED.index(work) + 1 :]
-            kept = _kept(left, limits, candidates, behind, turn // KEPT_ONE_IN)
-        if (lane.no_effects or lane.shadow) and work in EFFECTS:
+            kept = _kept(left, limits, mine, behind, turn // KEPT_ONE_IN)
+        if not is_allowed(lane, work):
             continue
         size = limits.bulk if work in INQUIRIES else 1
-        take = candidates.get(work, ())[: max(left - kept, 0) * size]
+        take = mine.get(work, ())[: max(left - kept, 0) * size]
         chosen.extend(take)
         left -= -(-len(take) // size)
     return replace(lane, tokens=lane.tokens - (calls - left)), chosen
+
+
+def is_allowed(lane: Lane, work: Work) -> bool:
+    """Whether the lane's switches let this kind of work happen."""
+    return work not in EFFECTS or not (lane.no_effects or lane.shadow)
+
+
+def _reserved(
+    lane: Lane, limits: LaneLimits, candidates: Mapping[Work, Sequence[Claimed]], ahead: Sequence[Work]
+) -> int:
+    """Tokens that are left for another queue's due work; of a single one, four turns in five."""
+    due = sum(
+        -(-len(candidates.get(work, ())) // (limits.bulk if work in INQUIRIES else 1))
+        for work in ahead
+        if is_allowed(lane, work)
+    )
+    tokens = int(lane.tokens)
+    share = max(tokens // KEPT_ONE_IN, 1) if tokens > 1 else int(_turn(lane) % KEPT_ONE_IN == 0)
+    return min(due, tokens - share)
 
 
 def after(lane: Lane, limits: LaneLimits, survey: Survey, now: datetime) -> Lane:

@@ -6,7 +6,7 @@ from typing import Final
 from domain.model.answer import Answer, NoRecord, ProviderStatus, Record, Unintelligible, Unreachable
 from domain.model.case import CaseKind, CaseOpening
 from domain.model.decision import Decision, EntryKind
-from domain.model.due_work import Claimed, Work
+from domain.model.due_work import Claimed, Due, Work
 from domain.model.money import difference
 from domain.model.order import CanceledBy, Order, OrderStatus, Reason
 from domain.model.policy import ProviderPolicy
@@ -15,6 +15,7 @@ from domain.rules import order_lifecycle
 from domain.rules.closing import close, no_record_while_closing
 from domain.rules.deadlines import ENDS_IN, deadline_of
 from domain.rules.draft import Draft
+from domain.rules.holding import is_held, is_taken_back, unreversed
 from domain.rules.lifecycle import IllegalTransition, advance
 from domain.rules.order_lifecycle import CLOSED, FROM_PARENT
 from domain.rules.payment import oddity_of
@@ -77,6 +78,9 @@ def _follow_record(draft: Draft, record: Record, row: Claimed, policy: ProviderP
     if draft.transaction.no_records:
         draft.learn(no_records=0, no_record_since=None)
     status = status_of(draft.order, record, policy)
+    if is_held(draft.order, status):
+        _hold(draft, record, row, policy, repeated=repeated)
+        return
     if status is None:
         if not repeated:
             draft.note(EntryKind.UNKNOWN_STATUS, status=record.status)
@@ -89,6 +93,14 @@ def _follow_record(draft: Draft, record: Record, row: Claimed, policy: ProviderP
         plan(draft, policy, step=_next_step(draft, row))
 
 
+def _hold(draft: Draft, record: Record, row: Claimed, policy: ProviderPolicy, *, repeated: bool) -> None:
+    """Leave a payment alone that a reversal is undoing; its end brings the order forward, so this only waits."""
+    if not repeated:
+        draft.note(EntryKind.HELD, status=record.status)
+        draft.learn(provider_status=record.status)
+    draft.due = Due(work=row.work, at=draft.now + policy.could_not_ask, step=row.step)
+
+
 def _next_step(draft: Draft, row: Claimed) -> int:
     """A poll or a watch goes on where it was; whatever moved the order starts its cadence anew."""
     phase = Work.WATCH if draft.order.watching else Work.POLL
@@ -97,6 +109,9 @@ def _next_step(draft: Draft, row: Claimed) -> int:
 
 def _learn(draft: Draft, record: Record, status: ProviderStatus, *, repeated: bool) -> None:
     order = draft.order
+    if is_taken_back(order, record, status):
+        _take_back(draft, record)
+        return
     signal = signal_of(order, record, status)
     if signal in _WITHDRAWN:
         signal = _as_we_meant_it(draft, signal)
@@ -118,6 +133,17 @@ def _learn(draft: Draft, record: Record, status: ProviderStatus, *, repeated: bo
         attribute_to_attempt(draft, record, ending_of(draft.order))
     learn_refunds(draft, record)
     follow_refunds(draft)
+
+
+def _take_back(draft: Draft, record: Record) -> None:
+    """A reversal has undone the payment, or found it undone: an open order ends, a closed one stays closed."""
+    before = draft.transaction.state
+    state = advance(TRANSITIONS, before, Signal.VOIDED)
+    draft.learn(state=state, provider_status=record.status)
+    if state is not before:
+        draft.note(EntryKind.TRANSACTION, before=before, after=state, provider_status=record.status)
+    if draft.order.status in order_lifecycle.OPEN:
+        draft.move(order_lifecycle.Signal.CANCELED, reason=Reason.REVERSED, canceled_by=CanceledBy.SYSTEM)
 
 
 def _state_after(order: Order, record: Record, status: ProviderStatus, signal: Signal | None) -> ParentState | None:
@@ -180,7 +206,9 @@ def _note_more_money(draft: Draft, *, before: Order) -> None:
 
 
 def _move_paid(draft: Draft, record: Record) -> None:
-    reason = oddity_of(draft.order, received_of(draft.order), record.paid_at or record.updated_at, closed=False)
+    reason = unreversed(draft.order) or oddity_of(
+        draft.order, received_of(draft.order), record.paid_at or record.updated_at, closed=False
+    )
     if reason is None:
         draft.move(order_lifecycle.Signal.PAID)
     else:

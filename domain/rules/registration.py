@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from domain.model.command import RegisterOrder
+from domain.model.command import RegisterOrder, ReportTimeout
 from domain.model.decision import Move
 from domain.model.due_work import Due, Work
 from domain.model.merchant import Merchant
 from domain.model.money import Currency, InvalidAmount, UnknownCurrency, currency_of
 from domain.model.order import Order, OrderStatus, PaymentKind, Timeouts
 from domain.model.policy import ProviderPolicy
-from domain.model.transaction import Transaction
+from domain.model.transaction import ReversalOutcome, Transaction
 from domain.rules.cadence import delay_at
 from domain.rules.commands import CommandRefused
 from domain.rules.deadlines import deadline_of
@@ -30,14 +30,18 @@ def new_order(
     policy: ProviderPolicy | None,
     currencies: Mapping[str, Currency],
     now: datetime,
+    reversing: bool = False,
+    reversal: ReversalOutcome | None = None,
 ) -> Order:
     """Return the order that the command registers.
+
+    `reversing` and `reversal` say what has become of a timeout that was reported for its payment before the order came.
 
     Raises:
         CommandRefused: provider or currency are unknown here, or the amount is none of this currency.
     """
-    terms = _terms_of(command, policy)
-    currency, amount = _amount_of(command, currencies)
+    terms = terms_of(command, policy)
+    currency, amount = amount_of(command, currencies)
     if command.created_at is not None and command.created_at > now + AHEAD:
         raise CommandRefused("created_at", "lies more than a day ahead")
     return Order(
@@ -53,12 +57,22 @@ def new_order(
         attempts_allowed=command.attempts_allowed,
         timeouts=resolve_timeouts(command, merchant, terms),
         tolerance=merchant.tolerance,
-        transaction=Transaction(provider=command.provider, reference=command.reference),
+        transaction=Transaction(
+            provider=command.provider,
+            reference=command.reference,
+            reversing=reversing,
+            reversal=reversal,
+        ),
         changed_at=now,
     )
 
 
-def _terms_of(command: RegisterOrder, policy: ProviderPolicy | None) -> ProviderPolicy:
+def terms_of(command: RegisterOrder | ReportTimeout, policy: ProviderPolicy | None) -> ProviderPolicy:
+    """Return the terms of the provider that the command names, if its merchant may name it.
+
+    Raises:
+        CommandRefused: no provider is called so, or it is not for this merchant.
+    """
     if policy is None:
         raise CommandRefused("provider", f"no provider is called {command.provider!r}")
     if policy.merchants is not None and command.merchant not in policy.merchants:
@@ -66,7 +80,12 @@ def _terms_of(command: RegisterOrder, policy: ProviderPolicy | None) -> Provider
     return policy
 
 
-def _amount_of(command: RegisterOrder, currencies: Mapping[str, Currency]) -> tuple[Currency, Decimal]:
+def amount_of(command: RegisterOrder | ReportTimeout, currencies: Mapping[str, Currency]) -> tuple[Currency, Decimal]:
+    """Return the command's money as values.
+
+    Raises:
+        CommandRefused: the currency is unknown here, or the amount is none of it.
+    """
     try:
         currency = currency_of(command.currency, currencies)
         amount = currency.amount(command.amount)

@@ -44,6 +44,10 @@ class Step(Protocol):
     @property
     def works(self) -> Sequence[Work]: ...
 
+    @property
+    def ahead(self) -> Sequence[Work]:
+        """Work of another queue in the same lanes that comes first: calls are kept for what of it is due."""
+
     def limits(self, lane: Lane) -> LaneLimits: ...
 
     def read(self, uow: UnitOfWork, claim: Claim) -> Mapping[int, Any]:
@@ -158,16 +162,15 @@ class Drain:
     def _choose(self, uow: UnitOfWork, lanes: Sequence[Lane]) -> list[tuple[Lane, list[Claimed]]]:
         """Take a bounded share of every lane that has room."""
         rooms = {lane.id: self._room(lane) for lane in lanes}
+        works = (*self.step.works, *self.step.ahead)
         wanted = {
-            lane.id: dict.fromkeys(
-                self.step.works, min(rooms[lane.id] * self.step.limits(lane).bulk, self.pace.claim_size)
-            )
+            lane.id: dict.fromkeys(works, min(rooms[lane.id] * self.step.limits(lane).bulk, self.pace.claim_size))
             for lane in lanes
             if rooms[lane.id] > 0
         }
         found = uow.due_work.candidates(wanted)
         spent = [
-            spend(lane, self.step.limits(lane), found[lane.id], room=rooms[lane.id])
+            spend(lane, self.step.limits(lane), found[lane.id], room=rooms[lane.id], ahead=self.step.ahead)
             for lane in lanes
             if lane.id in found
         ]

@@ -1,26 +1,37 @@
 """Intake: commands are kept, then applied where they can be, in the same transaction."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
-from domain.model.command import FieldError, OrderCommand, Received, RefusedMessage, RegisterOrder
+from domain.model.command import (
+    FieldError,
+    OrderCommand,
+    Received,
+    RefusedMessage,
+    RegisterOrder,
+    ReportTimeout,
+    ReverseNow,
+)
 from domain.model.decision import CommandOutcome, CommandState
 from domain.model.due_work import Work
 from domain.model.merchant import Merchant
 from domain.model.money import Currency
 from domain.model.order import Order
 from domain.model.policy import ProviderPolicy
-from domain.ports.persistence import Conflict, Stored, UnitOfWork, UnitOfWorkFactory
+from domain.ports.persistence import Conflict, Named, Stored, UnitOfWork, UnitOfWorkFactory
 from domain.ports.queue import Hints
 from domain.rules.commands import CommandRefused, apply_command
 from domain.rules.draft import Draft
 from domain.rules.registration import first_due, new_order
 from domain.rules.waiting import next_try
+from domain.usecases.report_timeouts import report_timeout, reverse_now
 
 _TRIES: Final = 5
+# These are about a payment, whether or not an order of ours names it.
+_OF_REVERSALS: Final = (ReportTimeout, ReverseNow)
 T = TypeVar("T")
 
 
@@ -43,6 +54,15 @@ def again(unit_of_work: UnitOfWorkFactory, work: Callable[[UnitOfWork], T]) -> T
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reception:
+    """What became of one command as it came in. Without an error it is kept; a repeat changed nothing."""
+
+    repeat: bool = False
+    conflict: bool = False
+    error: FieldError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveCommands:
     """Keep what came in, and carry it out. Handling a message twice has the effect of once (I7)."""
 
@@ -60,7 +80,7 @@ class ReceiveCommands:
         for other in received:
             if not isinstance(other.command, RegisterOrder):
                 again(self.unit_of_work, partial(self._carry_out, received=other))
-                self.hints.hint(Work.CLOSE)
+                self.hints.hint(Work.REVERSE if isinstance(other.command, _OF_REVERSALS) else Work.CLOSE)
         self.hints.hint(Work.DELIVER)
 
     def _register(self, uow: UnitOfWork, received: Sequence[Received]) -> None:
@@ -85,21 +105,23 @@ class ReceiveCommands:
         uow.inbox.wake([(order.merchant, order.reference) for order, _, _ in orders])
         refused = [one for one in built if isinstance(one, _Refused)]
         uow.inbox.forget([one.stored.id for one in refused])
-        self._refuse(
-            uow,
-            [
-                *((r, _unknown_merchant(r)) for r in received if r.command.merchant not in merchants),
-                *((r, _OTHER_CONTENT) for r, s in stored if s.conflict),
-                *((one.received, one.error) for one in refused),
-            ],
-        )
+        refusals = [
+            *((r, _unknown_merchant(r)) for r in received if r.command.merchant not in merchants),
+            *((r, _OTHER_CONTENT) for r, s in stored if s.conflict),
+            *((one.received, one.error) for one in refused),
+        ]
+        if keep_refused:
+            self._refuse(uow, refusals)
+        errors = {id(r): error for r, error in refusals}
+        known_before = {id(r): s for r, s in stored}
+        return [_reception(known_before.get(id(r)), errors.get(id(r))) for r in received]
 
     def _build(
         self, uow: UnitOfWork, fresh: Sequence[tuple[Received, Stored]], merchants: Mapping[str, Merchant]
     ) -> "list[_Accepted | _Refused]":
         """Make an order of each command; a name belongs to the first, and so does the payment that it names."""
-        known = set(uow.orders.known((r.command.merchant, r.command.order) for r, _ in fresh))
-        taken = set(uow.orders.taken(_payment(r) for r, _ in fresh))
+        known = set(uow.orders.known(_name(r) for r, _ in fresh))
+        taken = dict(uow.orders.taken(_payment(r) for r, _ in fresh))
         built: list[_Accepted | _Refused] = []
         for (received, stored), key in zip(fresh, uow.orders.next_ids(len(fresh)), strict=True):
             command = received.command
@@ -107,7 +129,8 @@ class ReceiveCommands:
             try:
                 if (command.merchant, command.order) in known:
                     raise CommandRefused("order", f"{command.order!r} was registered before")  # noqa: TRY301
-                if _payment(received) in taken:
+                named = taken.get(_payment(received))
+                if named is not None and (named.by_order or named.merchant != command.merchant):
                     raise CommandRefused("reference", f"another order has named {command.reference!r} before")  # noqa: TRY301
                 order = new_order(
                     command,
@@ -116,35 +139,64 @@ class ReceiveCommands:
                     policy=self.policies.get(command.provider),
                     currencies=self.currencies(command.provider),
                     now=uow.now,
+                    reversing=named is not None and named.outcome is None,
+                    reversal=None if named is None else named.outcome,
                 )
             except CommandRefused as error:
                 built.append(_Refused(received, stored, FieldError(field=error.field, reason=error.reason)))
             else:
                 known.add((command.merchant, command.order))
-                taken.add(_payment(received))
+                taken[_payment(received)] = Named(merchant=command.merchant, by_order=True)
                 built.append(_Accepted(stored, order, command.bill))
         return built
 
-    def _carry_out(self, uow: UnitOfWork, received: Received) -> None:
+    def _carry_out(self, uow: UnitOfWork, received: Received, *, keep_refused: bool) -> Reception:
+        stored, error = self._applied(uow, received)
+        if error is not None and keep_refused:
+            self._refuse(uow, [(received, error)])
+        return _reception(stored, error)
+
+    def _applied(self, uow: UnitOfWork, received: Received) -> tuple[Stored | None, FieldError | None]:
         command = received.command
         assert not isinstance(command, RegisterOrder)
         if command.merchant not in uow.merchants.get_many([command.merchant]):
-            self._refuse(uow, [(received, _unknown_merchant(received))])
-            return
+            return None, _unknown_merchant(received)
         stored = uow.inbox.put([received])[0]
         if stored.conflict:
-            self._refuse(uow, [(received, _OTHER_CONTENT)])
-        elif not stored.repeat:
+            return stored, _OTHER_CONTENT
+        if not stored.repeat:
             try:
-                outcome = carry_out(uow, command, self.policies, inbox=stored.id, actor=received.actor)
+                outcome = self._apply(uow, received, stored)
             except CommandRefused as error:
                 uow.inbox.forget([stored.id])
-                self._refuse(uow, [(received, FieldError(field=error.field, reason=error.reason))])
+                return stored, FieldError(field=error.field, reason=error.reason)
+            if outcome is None:
+                self._wait(uow, received, stored)
             else:
-                if outcome is None:
-                    self._wait(uow, received, stored)
-                else:
-                    uow.inbox.conclude([outcome])
+                uow.inbox.conclude([outcome])
+        return stored, None
+
+    def _apply(self, uow: UnitOfWork, received: Received, stored: Stored) -> CommandOutcome | None:
+        """Carry a command out; None if its order is not known yet.
+
+        Raises:
+            CommandRefused: it cannot be carried out.
+        """
+        command = received.command
+        assert not isinstance(command, RegisterOrder)
+        if not isinstance(command, _OF_REVERSALS):
+            return carry_out(uow, command, self.policies, inbox=stored.id, actor=received.actor)
+        if isinstance(command, ReportTimeout):
+            report_timeout(
+                uow,
+                command,
+                policy=self.policies.get(command.provider),
+                currencies=self.currencies(command.provider),
+                actor=received.actor,
+            )
+        else:
+            reverse_now(uow, command)
+        return CommandOutcome(command=stored.id, state=CommandState.APPLIED)
 
     def _wait(self, uow: UnitOfWork, received: Received, stored: Stored) -> None:
         due = next_try(uow.now, uow.now, step=0)
@@ -205,8 +257,20 @@ class _Refused:
 _OTHER_CONTENT: Final = FieldError(field="order", reason="the same was sent before with other content, which stands")
 
 
+def _reception(stored: Stored | None, error: FieldError | None) -> Reception:
+    if stored is None:
+        return Reception(error=error)
+    return Reception(repeat=stored.repeat, conflict=stored.conflict, error=error)
+
+
 def _unknown_merchant(received: Received) -> FieldError:
     return FieldError(field="merchant", reason=f"no merchant is called {received.command.merchant!r}")
+
+
+def _name(received: Received) -> tuple[str, str]:
+    command = received.command
+    assert isinstance(command, RegisterOrder)
+    return command.merchant, command.order
 
 
 def _payment(received: Received) -> tuple[str, str]:

@@ -23,6 +23,7 @@ NAMES: Final = (
     "intake.record_attempt",
     "intake.record_operation",
     "intake.resolve_order",
+    "intake.report_timeout",
 )
 
 log = structlog.get_logger(__name__)

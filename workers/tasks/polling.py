@@ -1,4 +1,4 @@
-"""Asking providers, and acting there."""
+"""Asking providers how payments are doing."""
 
 # mypy: allow-untyped-decorators
 
@@ -8,7 +8,7 @@ from workers.application import StoreUnavailable, application
 
 @app.task(name="polling.drain", throws=(StoreUnavailable,))
 def drain(**_later: object) -> int:
-    """Do what is due at the providers until nothing is, or the time budget is spent.
+    """Ask about what is due until nothing is, or the time budget is spent.
 
     Never retries by itself: what is left stays due, and the next sweep finds it.
     """
