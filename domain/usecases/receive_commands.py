@@ -72,18 +72,28 @@ class ReceiveCommands:
     hints: Hints
     channel: str = "message"
 
-    def __call__(self, received: Sequence[Received]) -> None:
-        """Keep and apply these commands, each standing or falling by itself."""
-        orders = [r for r in received if isinstance(r.command, RegisterOrder)]
-        if orders:
-            again(self.unit_of_work, lambda uow: self._register(uow, orders))
-        for other in received:
-            if not isinstance(other.command, RegisterOrder):
-                again(self.unit_of_work, partial(self._carry_out, received=other))
-                self.hints.hint(Work.REVERSE if isinstance(other.command, _OF_REVERSALS) else Work.CLOSE)
-        self.hints.hint(Work.DELIVER)
+    def __call__(self, received: Sequence[Received], *, keep_refused: bool = True) -> Sequence[Reception]:
+        """Keep and apply these commands, each standing or falling by itself; return what became of each.
 
-    def _register(self, uow: UnitOfWork, received: Sequence[Received]) -> None:
+        What is refused is kept too, unless its sender waits for the answer and is told it at once.
+        """
+        orders = [r for r in received if isinstance(r.command, RegisterOrder)]
+        registered: Iterator[Reception] = iter(())
+        if orders:
+            register = partial(self._register, received=orders, keep_refused=keep_refused)
+            registered = iter(again(self.unit_of_work, register))
+        became = []
+        for one in received:
+            if isinstance(one.command, RegisterOrder):
+                became.append(next(registered))
+            else:
+                carry = partial(self._carry_out, received=one, keep_refused=keep_refused)
+                became.append(again(self.unit_of_work, carry))
+                self.hints.hint(Work.REVERSE if isinstance(one.command, _OF_REVERSALS) else Work.CLOSE)
+        self.hints.hint(Work.DELIVER)
+        return became
+
+    def _register(self, uow: UnitOfWork, received: Sequence[Received], *, keep_refused: bool) -> Sequence[Reception]:
         merchants = uow.merchants.get_many(r.command.merchant for r in received)
         known = [r for r in received if r.command.merchant in merchants]
         stored = list(zip(known, uow.inbox.put(known), strict=True))
