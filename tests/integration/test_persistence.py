@@ -85,6 +85,9 @@ REFUSED: Mapping[str, str] = {
     "closed_by_somebody": "UPDATE cases SET closed_at = now()",
     "cases.kind": "UPDATE cases SET kind = 'HEADACHE'",
     "inbox.state": "UPDATE inbox SET state = 'lost'",
+    "one_owner": "UPDATE api_keys SET operator = 'ops'",
+    "tokens": "UPDATE key_budgets SET tokens = -1",
+    "answered_whole": "UPDATE kept_answers SET status = 200",
 }
 
 
@@ -103,6 +106,14 @@ class TestACheckOfATable:
                 text(
                     "INSERT INTO inbox (merchant, name, key, content, body, state, actor, received_at)"
                     " VALUES ('shop', 'n', 'k', 'c', '{}', 'applied', 'a', now())"
+                )
+            )
+            connection.execute(text("INSERT INTO api_keys (merchant, hash) VALUES ('shop', 'h')"))
+            connection.execute(text("INSERT INTO key_budgets VALUES ('h', 1, true, now())"))
+            connection.execute(
+                text(
+                    "INSERT INTO kept_answers (owner, key, fingerprint, started_at, expires_at)"
+                    " VALUES ('shop', 'k', 'f', now(), now())"
                 )
             )
             connection.execute(

@@ -39,10 +39,12 @@ api_keys: Final = Table(
     "api_keys",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("merchant", ForeignKey("merchants.id"), nullable=False, index=True),
+    Column("merchant", ForeignKey("merchants.id"), index=True),
+    Column("operator", Text),
     Column("hash", Text, nullable=False, unique=True),
     moment("created_at", nullable=False, server_default=text("now()")),
     moment("revoked_at"),
+    CheckConstraint("(merchant IS NULL) <> (operator IS NULL)", name="one_owner"),
 )
 
 endpoints: Final = Table(

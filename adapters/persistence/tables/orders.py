@@ -90,6 +90,8 @@ transactions: Final = Table(
     moment("no_record_since"),
     # What becomes of it while a timeout that was reported for it is undone: `open`, then the reversal's outcome.
     Column("reversal", Text),
+    # When the provider itself last told that something has changed.
+    moment("told_at"),
     UniqueConstraint("provider", "reference"),
     CheckConstraint(
         "state IN ('CREATED', 'PENDING', 'ATTEMPTED', 'AUTHORIZED', 'PAID', 'FAILED', 'CANCELED', 'EXPIRED',"
