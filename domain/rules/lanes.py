@@ -92,7 +92,7 @@ def _reserved(
     )
     tokens = int(lane.tokens)
     share = max(tokens // KEPT_ONE_IN, 1) if tokens > 1 else int(_turn(lane) % KEPT_ONE_IN == 0)
-    return min(due, tokens - share)
+    return max(min(due, tokens - share), 0)
 
 
 def after(lane: Lane, limits: LaneLimits, survey: Survey, now: datetime) -> Lane:

@@ -8,7 +8,7 @@ import pytest
 from domain.model.due_work import Due, Work
 from domain.model.money import Currency
 from domain.model.order import PaymentKind
-from domain.ports.persistence import Conflict
+from domain.ports.persistence import Conflict, Named
 from tests.builders import ETH, MINUTES, NOON, SECONDS, an_order, money
 from tests.fakes.bench import Bench
 
@@ -64,11 +64,11 @@ class TestAnOrder:
         with bench.units() as uow:
             taken = uow.orders.taken([("acme", "pay-1"), ("acme", "pay-2"), ("other", "pay-1")])
             known = uow.orders.known([("shop", "order-1"), ("shop", "order-2"), ("another", "order-1")])
-            nothing = (uow.orders.taken([]), uow.orders.known([]))
+            nothing = [*uow.orders.taken([]), *uow.orders.known([])]
 
-        assert taken == {("acme", "pay-1")}
+        assert taken == {("acme", "pay-1"): Named(merchant="shop", by_order=True)}
         assert known == {("shop", "order-1")}
-        assert nothing == (frozenset(), frozenset())
+        assert nothing == []
 
 
 class TestARegistration:

@@ -13,11 +13,13 @@ from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
 from domain.model.due_work import Claim, Claimed, Due, Lane, LaneFamily, Work
 from domain.model.merchant import Endpoint, Merchant
 from domain.model.order import Order
+from domain.model.reversal import Reversal
 from domain.model.transaction import Effect, Intent
 from tests.builders import NOON, PROVIDER, SECONDS, a_merchant, an_order
 from tests.fakes.calls import Watched
 from tests.fakes.checks import Violation
 from tests.fakes.rows import (
+    AttemptRow,
     CaseRow,
     DeliveryRow,
     DueRow,
@@ -218,6 +220,12 @@ class SqlBench(Bench):
             orders=dict(self.read(orders)),
             bills={row["id"]: row["bill"] for row in self._select("SELECT id, bill FROM orders")},
             intents={(r["order_id"], r["number"]): _intent(r) for r in self._select("SELECT * FROM intents")},
+            reversals=dict(self._reversals()),
+            reversal_intents={
+                (r["reversal_id"], r["number"]): _intent({**r, "effect": Effect.VOID})
+                for r in self._select("SELECT * FROM reversal_intents")
+            },
+            reversal_attempts=self._rows(AttemptRow, "reversal_attempts", order="id"),
             history={(row.order_id, row.sequence): row for row in self._rows(HistoryRow, "history")},
             timeline=self._rows(TimelineRow, "timeline", order="id"),
             events={row.id: row for row in self._rows(EventRow, "events")},
@@ -227,6 +235,11 @@ class SqlBench(Bench):
             inbox={row.id: row for row in self._rows(InboxRow, "inbox")},
             refused={str(at): row for at, row in enumerate(self._rows(RefusedRow, "refused_messages", order="id"))},
         )
+
+    def _reversals(self) -> Mapping[int, Reversal]:
+        keys = [int(row["id"]) for row in self._select("SELECT id FROM reversals")]
+        with self.units() as uow:
+            return uow.reversals.get_many(keys)
 
     def _rows(self, kind: "type[R]", table: str, *, order: str = "1") -> list[R]:
         names = [field.name for field in fields(kind)]  # type: ignore[arg-type] # every R is a dataclass, which a type variable cannot say

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from domain.model.order import Order, OrderStatus
+from domain.model.reversal import TIMEOUT_CODES, Reversal
 from domain.model.transaction import Operation
 from domain.rules.lifecycle import edges
 from domain.rules.order_lifecycle import CLOSED, OPEN, TRANSITIONS
@@ -40,6 +41,16 @@ def check_order(tables: Tables, order: Order) -> None:
     for amount in (order.transaction.amount_received, order.transaction.amount_refunded):
         check("ck_transactions_amounts", holds=amount is None or amount >= 0)
     _check_numbers((order.amount, order.transaction.amount_received, order.transaction.amount_refunded))
+
+
+def check_reversal(tables: Tables, reversal: Reversal) -> None:
+    check("fk_reversals_merchant", holds=reversal.merchant in tables.merchants)
+    check("ck_reversals_amount", holds=reversal.amount > 0)
+    check("ck_reversals_response_code", holds=reversal.response_code in TIMEOUT_CODES)
+    check("ck_reversals_settles_after_it_occurred", holds=reversal.settles_at > reversal.occurred_at)
+    check("ck_reversals_ended_at_some_time", holds=(reversal.outcome is None) == (reversal.ended_at is None))
+    check("ck_reference", holds=0 < len(reversal.reference) <= _LONGEST_REFERENCE)
+    _check_numbers((reversal.amount,))
 
 
 def check_operation(operation: Operation) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from itertools import count
 
 from domain.model.case import CaseKind, CaseOpening
@@ -109,7 +110,7 @@ class FakeDueWork:
                 kind=CaseKind.STUCK,
                 known=f"{row.kind} was tried {row.claims - 1} times in vain;"
                 f" the last error: {row.last_error or 'its worker died'}",
-                amount_at_risk=None if subject not in self._tables.orders else self._tables.orders[subject].amount,
+                amount_at_risk=self._amount_of(subject),
             )
             open_case(self._tables, self._ids, self._about(subject), opening, now=self._now)
 
@@ -149,11 +150,19 @@ class FakeDueWork:
         else:
             self._tables.due[row.subject] = replace(free, kind=plan.work, due_at=plan.at, step=plan.step)
 
+    def _amount_of(self, subject: int) -> Decimal | None:
+        found = self._tables.orders.get(subject) or self._tables.reversals.get(subject)
+        return None if found is None else found.amount
+
     def _about(self, subject: int) -> About:
         tables = self._tables
         if subject in tables.orders:
             order = tables.orders[subject]
             return About(subject=subject, merchant=order.merchant, order_id=subject, currency=order.currency.code)
+        if subject in tables.reversals:
+            reversal = tables.reversals[subject]
+            currency = reversal.currency.code
+            return About(subject=subject, merchant=reversal.merchant, order_id=None, currency=currency)
         if subject in tables.inbox:
             return About(subject=subject, merchant=tables.inbox[subject].merchant, order_id=None, currency=None)
         stream = tables.streams.get(subject)

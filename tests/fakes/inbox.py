@@ -72,7 +72,7 @@ class FakeInbox:
                 received_at=row.received_at,
             )
             for row in rows
-            if row.state == CommandState.WAITING
+            if row.state == CommandState.WAITING and row.order is not None
         }
 
     def lock_many(self, ids: Sequence[int]) -> Mapping[int, WaitingCommand]:

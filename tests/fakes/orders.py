@@ -9,7 +9,7 @@ from domain.model.decision import Decision, Move
 from domain.model.due_work import Due, LaneFamily
 from domain.model.order import Order
 from domain.model.transaction import Attempt, Operation, Transaction
-from domain.ports.persistence import Conflict
+from domain.ports.persistence import Conflict, Named
 from domain.rules.events import status_changed
 from domain.rules.registration import first_move
 from tests.fakes.checks import check, check_history, check_operation, check_order
@@ -36,9 +36,28 @@ class FakeOrders:
     def next_ids(self, count: int) -> Sequence[int]:
         return [next(self._ids) for _ in range(count)]
 
-    def taken(self, payments: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-        known = {(o.transaction.provider, o.transaction.reference) for o in self._tables.orders.values()}
-        return frozenset(known.intersection(payments))
+    def lock_payments(self, payments: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Order]:
+        wanted = set(payments)
+        return {payment: order for payment, order in self._by_payment().items() if payment in wanted}
+
+    def taken(self, payments: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Named]:
+        orders = self._by_payment()
+        reversals = {(r.provider, r.reference): r for r in self._tables.reversals.values()}
+        found: dict[tuple[str, str], Named] = {}
+        for payment in payments:
+            order, reversal = orders.get(payment), reversals.get(payment)
+            first = order or reversal
+            if first is not None:
+                found[payment] = Named(
+                    merchant=first.merchant,
+                    by_order=order is not None,
+                    by_report=reversal is not None,
+                    outcome=None if reversal is None else reversal.outcome,
+                )
+        return found
+
+    def _by_payment(self) -> Mapping[tuple[str, str], Order]:
+        return {(o.transaction.provider, o.transaction.reference): o for o in self._tables.orders.values()}
 
     def known(self, orders: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         return frozenset({(o.merchant, o.reference) for o in self._tables.orders.values()}.intersection(orders))
@@ -47,13 +66,18 @@ class FakeOrders:
         for order, due, bill in orders:
             check_order(self._tables, order)
             payment = (order.transaction.provider, order.transaction.reference)
-            if self.known([(order.merchant, order.reference)]) or self.taken([payment]):
+            if self.known([(order.merchant, order.reference)]) or payment in self._by_payment():
                 raise Conflict(order.reference)
             # Registration stores what an order is, and none of what may happen to it.
             self._tables.orders[order.id] = replace(
                 order,
                 changed_at=self._now,
-                transaction=Transaction(provider=payment[0], reference=payment[1]),
+                transaction=Transaction(
+                    provider=payment[0],
+                    reference=payment[1],
+                    reversing=order.transaction.reversing,
+                    reversal=order.transaction.reversal,
+                ),
             )
             self._tables.bills[order.id] = bill
             write_move(self._tables, order.id, first_move(), actor=actor, now=self._now)

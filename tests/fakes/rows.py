@@ -9,6 +9,7 @@ from typing import Any
 from domain.model.due_work import Lane
 from domain.model.merchant import Endpoint, Merchant
 from domain.model.order import Order
+from domain.model.reversal import Reversal
 from domain.model.transaction import Intent
 
 
@@ -80,7 +81,7 @@ class InboxRow:
     key: str
     content: str
     body: Mapping[str, Any]
-    order: str
+    order: str | None
     state: str
     reason: str | None
     actor: str
@@ -116,6 +117,19 @@ class DeliveryRow:
     first_tried_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    """One attempt at a reversal."""
+
+    reversal_id: int
+    at: datetime
+    asked: str
+    key: str | None
+    answer: Mapping[str, str | None]
+    decided: str
+    next_at: datetime | None
+
+
 @dataclass(slots=True)
 class Tables:
     """Everything that is stored. Rows are values, so a copy of the containers is a snapshot."""
@@ -128,6 +142,9 @@ class Tables:
     orders: dict[int, Order] = field(default_factory=dict)
     bills: dict[int, Mapping[str, object] | None] = field(default_factory=dict)
     intents: dict[tuple[int, int], Intent] = field(default_factory=dict)
+    reversals: dict[int, Reversal] = field(default_factory=dict)
+    reversal_intents: dict[tuple[int, int], Intent] = field(default_factory=dict)
+    reversal_attempts: list[AttemptRow] = field(default_factory=list)
     history: dict[tuple[int, int], HistoryRow] = field(default_factory=dict)
     timeline: list[TimelineRow] = field(default_factory=list)
     events: dict[int, EventRow] = field(default_factory=dict)

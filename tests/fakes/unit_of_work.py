@@ -12,6 +12,7 @@ from tests.fakes.due_work import FakeDueWork, FakeLanes
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.orders import FakeOrders, lane_of, write
 from tests.fakes.outbox import FakeStreams
+from tests.fakes.reversals import FakeReversals
 from tests.fakes.rows import Tables
 
 
@@ -33,6 +34,7 @@ class FakeUnitOfWork:
         self.orders = FakeOrders(self._tables, self.now, store.ids, self.due_work)
         self.inbox = FakeInbox(self._tables, self.now, store.ids, self.due_work, self.lanes)
         self.streams = FakeStreams(self._tables, self.now, store.ids, self.due_work)
+        self.reversals = FakeReversals(self._tables, self.now, store.ids, self.due_work)
         self.merchants = FakeMerchants(self._tables)
 
     def apply(self, decisions: Sequence[Decision], claim: Claim | None = None) -> Sequence[int]:

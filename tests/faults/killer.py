@@ -13,15 +13,15 @@ from typing import Any
 from domain.model.due_work import Claimed, Work
 from domain.model.order import Order
 from domain.rules.reconciliation import reconcile
-from domain.usecases import drain, poll_orders
+from domain.usecases import ask_providers, drain, poll_orders
 from domain.usecases.drain import Answered
 from tests.faults.processes import CLAIMED, DECIDED, SAVED
 from workers.app import app
 
 __all__ = ["app"]
 
-_begin = poll_orders.PollOrders.begin
-_save = poll_orders.PollOrders.save
+_begin = ask_providers.AskProviders.begin
+_save = ask_providers.AskProviders.save
 _save_whole = drain.Drain._save_whole
 
 
@@ -45,7 +45,7 @@ def _reconcile(order: Order, *args: Any, **more: Any) -> Any:
     return reconcile(order, *args, **more)
 
 
-def _begin_or_die(step: Any, lane: Any, rows: Sequence[tuple[Claimed, Order]]) -> None:
+def _begin_or_die(step: Any, lane: Any, rows: Sequence[tuple[Claimed, Any]]) -> None:
     _die_once(CLAIMED, [row for row, _ in rows])
     _begin(step, lane, rows)
 
@@ -63,8 +63,8 @@ def _save_whole_and_die(self: Any, wave: Sequence[Answered]) -> None:
 
 for _of, _name, _mine in (
     (poll_orders, "reconcile", _reconcile),
-    (poll_orders.PollOrders, "begin", _begin_or_die),
-    (poll_orders.PollOrders, "save", _save_or_die),
+    (ask_providers.AskProviders, "begin", _begin_or_die),
+    (ask_providers.AskProviders, "save", _save_or_die),
     (drain.Drain, "_save_whole", _save_whole_and_die),
 ):
     setattr(_of, _name, _mine)

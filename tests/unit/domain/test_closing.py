@@ -25,7 +25,7 @@ from tests.unit.domain.steps import acted, asked
 
 DEADLINE = NOON + 5 * MINUTES
 CANCEL_NOW = Due(work=Work.CANCEL, at=DEADLINE)
-ASK_NOW = Due(work=Work.CLOSE, at=DEADLINE)
+ASK_NOW = Due(work=Work.CONFIRM, at=DEADLINE)
 
 
 def overdue(**given: Any) -> Order:
@@ -188,7 +188,7 @@ class TestAnEffect:
         decision = acted(overdue(intent=an_intent()), answer, now=DEADLINE)
 
         assert decision.intents == (an_intent(asked=True),)
-        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE + 30 * SECONDS, step=1)
+        assert decision.due == Due(work=Work.CONFIRM, at=DEADLINE + 30 * SECONDS, step=1)
         assert [entry.kind for entry in decision.entries] == [EntryKind.EFFECT_IN_DOUBT]
         assert decision.moves == ()
 
@@ -198,7 +198,7 @@ class TestAnEffect:
     ) -> None:
         decision = acted(overdue(intent=an_intent()), Unreachable(why="429", retry_after=wait), now=DEADLINE)
 
-        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE + kept, step=1)
+        assert decision.due == Due(work=Work.CONFIRM, at=DEADLINE + kept, step=1)
 
     @pytest.mark.parametrize("word", ["voided", "canceled"])
     def test_that_voids_is_confirmed_by(self, word: str) -> None:
@@ -244,7 +244,7 @@ class TestAnEffectThatLeftThePaymentOpen:
         decision = asked(refused, a_record("pending"), now=DEADLINE, work=Work.CLOSE, step=1)
 
         assert decision.intents == ()
-        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE + 30 * SECONDS, step=2)
+        assert decision.due == Due(work=Work.CONFIRM, at=DEADLINE + 30 * SECONDS, step=2)
 
     def test_by_a_refusal_in_another_status_may_be_intended_anew(self) -> None:
         refused = overdue(intent=an_intent(refused_in="attempted"))
@@ -257,7 +257,7 @@ class TestAnEffectThatLeftThePaymentOpen:
     def test_by_a_second_refusal_takes_its_time(self) -> None:
         decision = acted(overdue(intent=an_intent(number=2)), Refused(payment_status="attempted"), now=DEADLINE, step=1)
 
-        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE + 30 * SECONDS, step=2)
+        assert decision.due == Due(work=Work.CONFIRM, at=DEADLINE + 30 * SECONDS, step=2)
 
     def test_though_confirmed_is_asked_about_later(self) -> None:
         confirmed = overdue(intent=an_intent(confirmed=True))
@@ -265,7 +265,7 @@ class TestAnEffectThatLeftThePaymentOpen:
         decision = asked(confirmed, a_record("pending"), now=DEADLINE, work=Work.CLOSE)
 
         assert decision.intents == ()
-        assert decision.due == Due(work=Work.CLOSE, at=DEADLINE + 30 * SECONDS, step=1)
+        assert decision.due == Due(work=Work.CONFIRM, at=DEADLINE + 30 * SECONDS, step=1)
 
     @pytest.mark.parametrize("intent", [an_intent(confirmed=True), an_intent(refused_in="pending")])
     def test_is_a_persons_when_the_cadence_is_used_up(self, intent: Any) -> None:

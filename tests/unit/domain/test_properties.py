@@ -171,7 +171,7 @@ class AnOrdersLife(RuleBasedStateMachine):
         if self.truth.status is None:
             self.truth.status = S.PENDING
         for _ in range(60):
-            if self.world.due is not None and self.world.due.work in (Work.POLL, Work.CLOSE):
+            if self.world.due is not None and self.world.due.work in (Work.POLL, Work.CLOSE, Work.CONFIRM):
                 self.world.step()
 
     @rule(status=st.sampled_from(["pending", "attempted", "paid", "in_process"]))

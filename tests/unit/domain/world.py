@@ -20,7 +20,7 @@ from domain.rules.reconciliation import reconcile
 from domain.rules.registration import first_due
 from tests.builders import NOON, a_policy, a_record, a_row
 
-INQUIRIES = frozenset({Work.CLOSE, Work.POLL, Work.WATCH})
+INQUIRIES = frozenset({Work.CONFIRM, Work.CLOSE, Work.POLL, Work.WATCH})
 OPEN_THERE = frozenset({ProviderStatus.CREATED, ProviderStatus.PENDING, ProviderStatus.ATTEMPTED})
 
 

@@ -18,9 +18,11 @@ from domain.model.command import (
     RecordAttempt,
     RecordOperation,
     RegisterOrder,
+    ReportTimeout,
     ResolveOrder,
 )
 from domain.model.order import CanceledBy, PaymentKind
+from domain.model.reversal import TimeoutCause
 from domain.model.transaction import AttemptState, OperationKind, OperationState
 
 NOON = "2026-01-31T12:00:00Z"
@@ -64,6 +66,18 @@ WHOLE: Mapping[str, Mapping[str, Any]] = {
         "operation": {"id": "r1", "kind": "refund", "state": "queued", "amount": "1.5", "at": NOON},
     },
     "intake.resolve_order": {"merchant": "shop", "order": "A-1", "note": "sent goods", "by": "ann"},
+    "intake.report_timeout": {
+        "merchant": "shop",
+        "provider": "acme",
+        "reference": "pay_1",
+        "response_code": "99",
+        "amount": "12.30",
+        "currency": "EUR",
+        "occurred_at": NOON,
+        "settles_at": "2026-02-01T12:00:00Z",
+        "order": "A-1",
+        "cause": "no_response",
+    },
 }
 REQUIRED = {
     "intake.register_order": ["merchant", "order", "provider", "reference", "amount", "currency"],
@@ -75,6 +89,9 @@ REQUIRED = {
         *(f"operation.{field}" for field in ("id", "kind", "state", "amount")),
     ],
     "intake.resolve_order": ["merchant", "order", "note"],
+    "intake.report_timeout": [
+        *("merchant", "provider", "reference", "response_code", "amount", "currency", "occurred_at"),
+    ],
 }
 
 IDENTIFIER = [
@@ -186,6 +203,14 @@ WRONG: Mapping[str, Mapping[str, list[tuple[Any, str]]]] = {
         "operation.at": TIME,
     },
     "intake.resolve_order": {"merchant": IDENTIFIER, "order": IDENTIFIER, "note": PROSE, "by": IDENTIFIER},
+    "intake.report_timeout": {
+        **dict.fromkeys(["merchant", "order", "provider", "reference", "currency"], IDENTIFIER),
+        "response_code": [(wrong, "should be '99', '797', '798' or '799'") for wrong in (99, "00", "7 98", "", "0099")],
+        "amount": AMOUNT,
+        "occurred_at": TIME,
+        "settles_at": TIME,
+        "cause": one_of("no_response"),
+    },
 }
 
 
@@ -349,6 +374,17 @@ class TestACommand:
                 at=noon,
             ),
             ResolveOrder(**shop, note="sent goods", by="ann"),
+            ReportTimeout(
+                **shop,
+                provider="acme",
+                reference="pay_1",
+                response_code="99",
+                amount="12.30",
+                currency="EUR",
+                occurred_at=noon,
+                settles_at=noon + timedelta(days=1),
+                cause=TimeoutCause.NO_RESPONSE,
+            ),
         ]
 
     def test_has_a_field_for_each_of_its_message(self) -> None:

@@ -305,7 +305,7 @@ class TestALane:
         order = bench.register(an_order(cancellation=1 * MINUTES), Due(work=Work.CLOSE, at=NOON))
         bench.clock.wait(1 * MINUTES)
         yard.provider.says("pay-1", a_record("pending"))
-        yard.poll(budget=0.0201)
+        yard.poll(step=yard.polling())
         asked_before = len(yard.provider.effects)
         bench.switch(bench.lane(), shadow=True)
         bench.clock.wait(10 * MINUTES)

@@ -1,26 +1,30 @@
 """What the use cases work in: a store, a scripted provider, scripted endpoints, recorded hints and reports."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from domain.model.command import CancelOrder, Command, OrderCommand, Received, RegisterOrder
-from domain.model.due_work import Lane, LaneLimits
+from domain.model.command import CancelOrder, Command, OrderCommand, Received, RegisterOrder, ReportTimeout, ReverseNow
+from domain.model.due_work import Lane, LaneLimits, Work
 from domain.model.money import Currency
 from domain.model.order import CanceledBy, Order
 from domain.model.policy import Cadence, ProviderPolicy
 from domain.rules.callbacks import SCHEDULE
 from domain.usecases.apply_waiting import ApplyWaiting
+from domain.usecases.ask_providers import AskProviders
 from domain.usecases.deliver_callbacks import DeliverCallbacks
 from domain.usecases.drain import Drain, Pace, Step
 from domain.usecases.poll_orders import PollOrders
 from domain.usecases.receive_commands import ReceiveCommands
+from domain.usecases.reverse_timeouts import ReverseTimeouts
 from tests.builders import EUR, PAYMENT, PROVIDER, a_policy, limits
 from tests.fakes.bench import Bench
 from tests.fakes.calls import RecordedHints, ScriptedDeliveries, ScriptedProvider
 from tests.fakes.rows import DueRow
 
+POLLS: Final = (Work.CLOSE, Work.POLL, Work.WATCH)
+REVERSALS: Final = (Work.VOID, Work.CANCEL, Work.CONFIRM, Work.REVERSE)
 PACE: Final = Pace(wave_size=100, wave_seconds=0.25)
 WIDE: Final = limits(requests_per_second=10_000.0, concurrency=1000)
 
@@ -58,15 +62,35 @@ class Yard:
         intake([self._received(command, key, content) for command in commands])
 
     def poll(self, *, budget: float | None = None, step: Step | None = None) -> int:
-        return self.drain(step or self.polling(), budget=budget)
+        """Do all that is due at providers, or what is the step's."""
+        if step is not None:
+            return self.drain(step, budget=budget)
+        worked = 0
+        # Polls and effects make one another due.
+        while done := self.drain(self.polling(), budget=budget) + self.drain(self.reversing(), budget=budget):
+            worked += done
+            if budget is not None:
+                break
+        return worked
 
-    def polling(self) -> PollOrders:
-        return PollOrders(
+    def polling(self) -> AskProviders:
+        return self._asking(POLLS, ahead=REVERSALS)
+
+    def reversing(self) -> AskProviders:
+        return self._asking(REVERSALS)
+
+    def _asking(self, works: Sequence[Work], ahead: Sequence[Work] = ()) -> AskProviders:
+        return AskProviders(
             calls=self.provider,
-            policies=self.policies,
+            matters=(
+                PollOrders(policies=self.policies, report=self.report),
+                ReverseTimeouts(policies=self.policies, report=self.report),
+            ),
             lane_limits=self.lane_limits,
             hints=self.hints,
             report=self.report,
+            works=works,
+            ahead=ahead,
         )
 
     def deliver(self, schedule: Cadence = SCHEDULE) -> int:
@@ -110,7 +134,7 @@ class Yard:
 
     def _received(self, command: Command, key: str | None, content: str | None) -> Received:
         says = hashlib.sha256(repr(command).encode()).hexdigest()
-        if not isinstance(command, RegisterOrder):
+        if not isinstance(command, RegisterOrder | ReportTimeout | ReverseNow):
             self.commands[says] = command
         return Received(
             command=command,

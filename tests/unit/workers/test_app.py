@@ -114,7 +114,7 @@ class TestTheSchedule:
 
     def test_skips_a_tick_where_enough_wait(self, monkeypatch: pytest.MonkeyPatch, ours: App) -> None:
         sent: list[str] = []
-        waiting = {"polling": 0, "notifications": MOST_WAITING - 1, "sweeps": MOST_WAITING}
+        waiting = {"polling": 0, "reversals": 1, "notifications": MOST_WAITING - 1, "sweeps": MOST_WAITING}
         monkeypatch.setattr("celery.beat.Scheduler.apply_entry", lambda _self, entry, **_: sent.append(entry.name))
         monkeypatch.setattr(Depths, "__call__", lambda _self, queue: waiting[queue])
         ticks = Ticks(app=ours)
@@ -122,7 +122,7 @@ class TestTheSchedule:
         for entry in ticks.schedule.values():
             ticks.apply_entry(entry)
 
-        assert sorted(sent) == ["notifications.drain", "polling.drain"]
+        assert sorted(sent) == ["notifications.drain", "polling.drain", "reversals.drain"]
 
     def test_sends_the_tick_where_the_broker_says_nothing(self, monkeypatch: pytest.MonkeyPatch, ours: App) -> None:
         sent: list[str] = []
