@@ -1,8 +1,8 @@
 """The one place where ports meet adapters."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,20 +22,20 @@ from adapters.queue import CeleryHints
 from config.messaging import NOTIFICATIONS, POLLING, REVERSALS, SWEEPS
 from config.providers import ProviderSettings, load_providers
 from config.settings import Settings
-from domain.model.command import OrderCommand, RefusedMessage, RegisterOrder, ReportTimeout, ReverseNow
+from domain.model.command import FieldError, OrderCommand, RefusedMessage, RegisterOrder, ReportTimeout, ReverseNow
 from domain.model.due_work import LaneFamily, LaneLimits, Work
 from domain.model.policy import ProviderPolicy
-from domain.ports.persistence import StoreUnavailable
+from domain.ports.persistence import Conflict, StoreUnavailable
 from domain.rules.callbacks import SCHEDULE
 from domain.usecases.apply_waiting import ApplyWaiting
 from domain.usecases.ask_providers import AskProviders, Matter
 from domain.usecases.deliver_callbacks import DeliverCallbacks
 from domain.usecases.drain import Drain, Pace, Step
 from domain.usecases.poll_orders import PollOrders
-from domain.usecases.receive_commands import ReceiveCommands, again
+from domain.usecases.receive_commands import ReceiveCommands, Reception, again
 from domain.usecases.reverse_timeouts import ReverseTimeouts
 
-__all__ = ["Application", "StoreUnavailable", "open_application", "server_urls"]
+__all__ = ["Application", "Conflict", "StoreUnavailable", "Told", "open_application", "server_urls"]
 
 log = structlog.get_logger(__name__)
 
@@ -62,18 +62,29 @@ def server_urls(settings: Settings) -> tuple[str, str]:
     )
 
 
-def open_application(settings: Settings, *, role: str = "trueup") -> "Application":
+def open_application(settings: Settings, *, role: str = "trueup", connections: int = 2) -> "Application":
     """Open everything that a process needs. Nothing connects before it is used."""
     database_url, broker_url = server_urls(settings)
-    return Application(settings, database_url=database_url, broker_url=broker_url, role=role)
+    return Application(settings, database_url=database_url, broker_url=broker_url, role=role, connections=connections)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What became of a command whose sender waits for the answer: with errors, nothing of it is kept."""
+
+    errors: tuple[FieldError, ...] = ()
+    repeat: bool = False
+    conflict: bool = False
 
 
 class Application:
     """What every driving adapter calls: intake, and the drains."""
 
-    def __init__(self, settings: Settings, *, database_url: str, broker_url: str, role: str = "trueup") -> None:
+    def __init__(
+        self, settings: Settings, *, database_url: str, broker_url: str, role: str = "trueup", connections: int = 2
+    ) -> None:
         self.settings = settings
-        self.engine: Engine = connect(database_url, role=role)
+        self.engine: Engine = connect(database_url, role=role, pool_size=connections)
         self.unit_of_work = SqlUnitOfWorkFactory(self.engine, trace=_trace)
         providers = load_providers(settings.providers)
         self.policies = {name: _policy(name, provider) for name, provider in providers.items()}
@@ -116,6 +127,37 @@ class Application:
         if parsed.accepted:
             self.receive(parsed.accepted)
         self.refuse(parsed.refused)
+
+    def tell(
+        self,
+        name: str,
+        many: Sequence[Mapping[str, object]],
+        *,
+        trace: str,
+        channel: str,
+        actor: str,
+        key: str | None = None,
+    ) -> Sequence[Told]:
+        """Keep commands of one name whose sender waits for the answer; return what became of each.
+
+        What is refused is not kept, for its sender is told at once. `key` stands for the command's own.
+
+        Raises:
+            StoreUnavailable, Conflict: some may be kept, and the same call may be made again.
+        """
+        parsed = [messages.parse(name, fields, trace=trace, channel=channel, actor=actor, key=key) for fields in many]
+        self._make_lanes()
+        accepted = [received for one in parsed for received in one.accepted]
+        became = iter(self.receive(accepted, keep_refused=False) if accepted else ())
+        return [_told(one, became) for one in parsed]
+
+    def hint(self, work: Work) -> None:
+        """Say to the workers that work of this kind is due."""
+        self._hints.hint(work)
+
+    def reaches_broker(self) -> bool:
+        """Whether the broker answers now."""
+        return self._hints.depth(POLLING) is not None
 
     def refuse(self, refused: Sequence[RefusedMessage]) -> None:
         """Keep input that was not accepted, and tell its merchant."""
@@ -189,6 +231,15 @@ def _policy(name: str, settings: ProviderSettings) -> ProviderPolicy:
     # Once for the whole life of the process: the calendar reaches years further than that.
     today = datetime.now(UTC).date()
     return policy if settlement is None else replace(policy, settlement=calendar_of(settlement, today=today))
+
+
+def _told(parsed: messages.Parsed, became: Iterator[Reception]) -> Told:
+    """Return what became of one message that holds one command."""
+    if parsed.refused:
+        return Told(errors=parsed.refused[0].errors)
+    reception = next(became)
+    errors = () if reception.error is None else (reception.error,)
+    return Told(errors=errors, repeat=reception.repeat, conflict=reception.conflict)
 
 
 def _translator(name: str, settings: ProviderSettings) -> Any:

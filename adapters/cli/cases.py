@@ -2,32 +2,24 @@
 
 import getpass
 import secrets
-from typing import Annotated, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection
 
-from adapters import messages
+from adapters.administration.cases import CaseStaysOpen, UnknownCase, close_case
 from adapters.cli.output import Refused, json_of, say, show_json, show_table, text
 from adapters.cli.servers import database, reach
 from adapters.persistence import queries
-from adapters.persistence.cases import close_cases
-from adapters.persistence.columns import run
-from adapters.persistence.due_work import SqlDueWork
-from adapters.persistence.outbox import store
-from config.providers import load_providers
 from config.settings import load
 from domain.model.case import CaseKind
-from domain.model.due_work import Due, Work
+from domain.model.command import FieldError
 
 app = typer.Typer(help="What no rule could decide.")
 
 Id = Annotated[int, typer.Argument(metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-
-# Orders in these have to go on somehow: without a plan, their case is all that keeps them from going dark.
-_OWING: Final = frozenset({"NEW", "PENDING", "REFUND_PENDING"})
-_SETTLED_BY_HAND: Final = frozenset({"LATE_PAYMENT", "AMOUNT_MISMATCH"})
 
 
 @app.command("list")
@@ -71,23 +63,44 @@ def close(
     """Close a case with a note; what it stood for must have ended or go on."""
     if not note.strip():
         raise Refused("--note: is blank")
-    actor = f"operator:{getpass.getuser()}"
-    with database() as engine:
-        with engine.connect() as connection:
-            found = _found(connection, case)
-        _check(found, resolve=resolve, resume=resume)
-        order_goes_on = resume and found["stream"] is None and found["command"] is None
-        if resolve or order_goes_on:
-            _command(found, note=note, resolve=resolve, actor=actor)
-        with engine.begin() as connection:
-            now = run(connection, "SELECT now()").scalar_one()
-            if resume and not order_goes_on:
-                work = Work.DELIVER if found["stream"] is not None else Work.COMMAND
-                SqlDueWork(connection, now).plan([(found["subject"], found["lane"], Due(work=work, at=now))])
-            _may_close(connection, case)
-            told = close_cases(connection, [(found["subject"], CaseKind(found["kind"]), note, actor)], now=now)
-            store(connection, told, now=now)
+    try:
+        with database() as engine:
+            close_case(
+                engine,
+                case,
+                note=note,
+                resolve=resolve,
+                resume=resume,
+                actor=_actor(),
+                command=_command,
+            )
+    except UnknownCase as error:
+        raise Refused(f"ID: {error}") from None
+    except CaseStaysOpen as error:
+        option = f"--{error.field}" if error.field in ("resolve", "resume") else f"close: {error.field}"
+        raise Refused(f"{option}: {error.reason}") from None
     say(f"case {case} is closed")
+
+
+def _actor() -> str:
+    return f"operator:{getpass.getuser()}"
+
+
+def _command(name: str, fields: Mapping[str, str]) -> Sequence[FieldError]:
+    """Give an order the command that its case asks for, by the inbox as everybody does."""
+    # Opened late: no other command here needs the providers and their transport.
+    from adapters.bootstrap import open_application  # noqa: PLC0415
+
+    with reach(load()) as reached:
+        application = open_application(reached.settings, role="trueup-cli")
+        try:
+            # A key of its own: asking for the same a second time is no repeat.
+            trace = secrets.token_hex(8)
+            key = f"case:{trace}"
+            [told] = application.tell(name, [fields], trace=trace, channel="cli", actor=_actor(), key=key)
+            return told.errors
+        finally:
+            application.close()
 
 
 def _found(connection: Connection, case: int) -> Any:
@@ -95,47 +108,3 @@ def _found(connection: Connection, case: int) -> Any:
     if found is None:
         raise Refused(f"ID: there is no case {case}")
     return found
-
-
-def _check(found: Any, *, resolve: bool, resume: bool) -> None:
-    if found["closed_at"] is not None:
-        raise Refused(f"ID: case {found['id']} was closed by {found['closed_by']} at {text(found['closed_at'])}")
-    if resolve and found["status"] != "UNRESOLVED":
-        raise Refused("--resolve: it is for the case of an UNRESOLVED order")
-    is_about_work = found["stream"] or found["command"] or found["order_id"] == found["subject"]
-    if resume and not is_about_work:
-        raise Refused("--resume: the case stands for nothing that could go on")
-
-
-def _may_close(connection: Connection, case: int) -> None:
-    """Refuse to close what alone keeps its subject from going dark (I2)."""
-    found = _found(connection, case)
-    if found["status"] == "UNRESOLVED" and found["kind"] in _SETTLED_BY_HAND and found["closed_at"] is None:
-        raise Refused("close: the order is UNRESOLVED; add --resolve once it is settled")
-    is_own = found["order_id"] == found["subject"]
-    owes = is_own and (found["status"] in _OWING or bool(found["watching"]))
-    if (owes or found["stream"] or found["command"]) and not found["planned"]:
-        raise Refused("close: nothing is planned for what the case stands for; add --resume to take it up again")
-
-
-def _command(found: Any, *, note: str, resolve: bool, actor: str) -> None:
-    """Give the order the command that its case asks for, by the inbox as everybody does."""
-    # Opened late: no other command here needs the providers and their transport.
-    from adapters.bootstrap import open_application  # noqa: PLC0415
-
-    settings = load()
-    if found["provider"] not in load_providers(settings.providers):
-        raise Refused(f"TRUEUP_PROVIDERS: does not name the order's provider {found['provider']!r}")
-    name = "intake.resolve_order" if resolve else "intake.poll_order"
-    fields = {"merchant": found["merchant"], "order": found["order"], **({"note": note} if resolve else {})}
-    with reach(settings) as reached:
-        application = open_application(reached.settings, role="trueup-cli")
-        try:
-            # A key of its own: asking for the same a second time is no repeat.
-            trace = secrets.token_hex(8)
-            parsed = messages.parse(name, fields, trace=trace, channel="cli", actor=actor, key=f"case:{trace}")
-            for error in (error for message in parsed.refused for error in message.errors):
-                raise Refused(f"close: {error.field}: {error.reason}")
-            application.receive(parsed.accepted)
-        finally:
-            application.close()

@@ -9,7 +9,7 @@ import psycopg.errors
 import typer
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from adapters.cli import backlog, cases, checks, merchants, orders, processes
+from adapters.cli import backlog, cases, checks, merchants, operators, orders, processes
 from adapters.cli.output import Refused, complain
 from adapters.embedded import EmbeddedServersUnavailable
 from config.settings import UnusableSettings
@@ -32,6 +32,7 @@ app.command("flower")(processes.flower)
 app.command("drain")(processes.drain)
 app.command("simulator")(processes.simulator)
 app.add_typer(merchants.app, name="merchant")
+app.add_typer(operators.app, name="operator")
 app.add_typer(orders.app, name="order")
 app.command("why")(orders.why)
 app.command("backlog")(backlog.backlog)

@@ -1,0 +1,164 @@
+"""Merchants as operators make and change them."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from sqlalchemy import Engine
+
+from adapters.messages.fields import Identifier, Seconds
+from adapters.messages.reasons import field_errors
+from adapters.notifications.addresses import refusal_of
+from adapters.persistence import merchants
+from adapters.persistence.merchants import MerchantExists, UnknownMerchant
+from domain.model.command import FieldError
+from domain.model.money import AMOUNT
+
+__all__ = [
+    "CHECKS",
+    "MerchantChange",
+    "MerchantExists",
+    "NewMerchant",
+    "UnknownMerchant",
+    "Unusable",
+    "add_merchant",
+    "change_merchant",
+]
+
+CheckName = Literal[
+    "line_items", "payment_methods", "stores", "transaction_extended_fields", "customer_extended_fields"
+]
+CHECKS: Final[tuple[str, ...]] = get_args(CheckName)
+_MAIL: Final = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
+
+
+class Unusable(Exception):
+    """What was asked for cannot be used; every field has its reason."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__("; ".join(f"{error.field}: {error.reason}" for error in errors))
+        self.errors = errors
+
+
+def _line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("is blank or holds a control character")
+    return text
+
+
+def _mail(text: str) -> str:
+    if not _MAIL.fullmatch(_line(text)):
+        raise ValueError("is no address like ops@shop.example")
+    return text
+
+
+def _tolerance(text: str) -> str:
+    if not AMOUNT.fullmatch(text):
+        raise ValueError('is no amount like "0.50"')
+    return text
+
+
+Line = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_line)]
+Mail = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_mail)]
+Tolerance = Annotated[
+    str, AfterValidator(_tolerance), WithJsonSchema({"type": "string", "pattern": f"^{AMOUNT.pattern}$"})
+]
+
+
+class _Terms(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    cancellation_timeout: Seconds | None = None
+    checkout_timeout: Seconds | None = None
+    checks: list[CheckName] = []
+    sanity_queue: bool = False
+    auto_retrigger: bool = False
+    tolerance: Tolerance = "0"
+
+
+class NewMerchant(_Terms):
+    """A merchant to be made: whose it is, where cases are mailed to, and where callbacks go."""
+
+    merchant: Identifier
+    name: Line
+    email: Mail
+    callback_url: Line
+
+
+class MerchantChange(_Terms):
+    """What is named is changed; a timeout that is null is taken away."""
+
+    name: Line = ""
+    email: Mail = ""
+    callback_url: Line = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A new merchant's key and callback secret, which are shown this once."""
+
+    merchant: str
+    api_key: str
+    callback_secret: str
+
+
+def add_merchant(engine: Engine, fields: Mapping[str, object], *, allow_hosts: Collection[str]) -> Made:
+    """Make a merchant with its endpoint and its first key.
+
+    Raises:
+        Unusable: a field cannot be used.
+        MerchantExists: the id is taken.
+    """
+    terms = _checked(NewMerchant, fields)
+    url = _reachable(terms.callback_url, allow_hosts)
+    with engine.begin() as connection:
+        key, secret = merchants.add(connection, terms.merchant, _columns(terms), url=url)
+    return Made(merchant=terms.merchant, api_key=key.token, callback_secret=secret)
+
+
+def change_merchant(
+    engine: Engine, merchant: str, fields: Mapping[str, object], *, allow_hosts: Collection[str]
+) -> str | None:
+    """Change what is named; return the secret of the endpoint if the merchant had none before.
+
+    Raises:
+        Unusable: a field cannot be used.
+        UnknownMerchant: nobody has this id.
+    """
+    terms = _checked(MerchantChange, fields)
+    url = _reachable(terms.callback_url, allow_hosts) if "callback_url" in terms.model_fields_set else None
+    with engine.begin() as connection:
+        merchants.change(connection, merchant, _columns(terms), url=url)
+        if url is not None and not merchants.has_endpoint(connection, merchant):
+            return merchants.add_endpoint(connection, merchant, url)
+    return None
+
+
+_T = TypeVar("_T", bound=_Terms)
+
+
+def _checked(model: type[_T], fields: Mapping[str, object]) -> _T:
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise Unusable(*field_errors(error)) from None
+
+
+def _reachable(url: str, allow_hosts: Collection[str]) -> str:
+    why = refusal_of(url, frozenset(host.lower() for host in allow_hosts))
+    if why is not None:
+        raise Unusable(FieldError(field="callback_url", reason=why))
+    return url
+
+
+def _columns(terms: _Terms) -> Mapping[str, Any]:
+    """Return what was named, under the store's names."""
+    given = terms.model_dump(exclude_unset=True, exclude={"merchant", "callback_url"})
+    if "tolerance" in given:
+        given["tolerance"] = Decimal(given["tolerance"])
+    if "checks" in given:
+        given["checks"] = [one for one in CHECKS if one in given["checks"]]
+    return given
