@@ -37,6 +37,15 @@ def is_current(engine: Engine) -> bool:
         return at == ScriptDirectory.from_config(_config(connection)).get_current_head()
 
 
+def is_new_enough(engine: Engine) -> bool:
+    """Whether this release runs on the schema: at its own head, or migrated further by the release after it."""
+    with engine.connect() as connection:
+        at = MigrationContext.configure(connection).get_current_revision()
+        script = ScriptDirectory.from_config(_config(connection))
+        known = {revision.revision for revision in script.walk_revisions()}
+        return at is not None and (at == script.get_current_head() or at not in known)
+
+
 def differences(engine: Engine) -> list[object]:
     """Return what a migrated database lacks of the tables in `tables`, or has beside them."""
     with engine.connect() as connection:

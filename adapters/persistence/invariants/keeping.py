@@ -92,8 +92,8 @@ OWN: Final = (
         f"""
         SELECT s.id, {STREAM}, concat('it has tried event ', x.event, ', which is not of it')
         FROM streams s JOIN deliveries v ON v.stream = s.id JOIN events x ON x.id = v.event_row
-        WHERE {{scope}} AND (s.order_id, s.single_event) IS DISTINCT FROM
-            (x.order_id, CASE WHEN x.order_id IS NULL THEN x.id END)""",
+        WHERE {{scope}} AND s.single_event IS DISTINCT FROM x.id
+          AND (s.order_id IS NULL OR s.order_id IS DISTINCT FROM x.order_id)""",
     ),
     Check(
         "I9",

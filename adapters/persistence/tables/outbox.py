@@ -37,7 +37,8 @@ events: Final = Table(
     Index("ix_events_merchant_transaction_id", "merchant", "transaction", "id"),
 )
 
-# The callbacks of one order to one endpoint; an event that belongs to no order is a stream of its own.
+# The callbacks of one order to one endpoint. An event that belongs to no order is a stream of its own, and so is one
+# of an order that is delivered once more.
 streams: Final = Table(
     "streams",
     metadata,
@@ -62,5 +63,6 @@ deliveries: Final = Table(
     Column("error", Text),
     moment("first_tried_at", nullable=False),
     moment("last_tried_at", nullable=False),
+    Index("ix_deliveries_failed", "event_row", postgresql_where=text("state = 'failed'")),
     CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="state"),
 )

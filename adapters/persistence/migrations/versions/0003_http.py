@@ -1,4 +1,4 @@
-"""What HTTP needs of its callers: operators' keys, budgets of keys, and answers that are given again.
+"""What HTTP needs: operators' keys, budgets of keys, answers that are given again, and callbacks that failed.
 
 The release before runs on it: it makes keys of merchants only, and knows none of the new tables.
 """
@@ -45,10 +45,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("owner", "key", name=op.f("pk_kept_answers")),
     )
     op.create_index("ix_kept_answers_expires_at", "kept_answers", ["expires_at"])
+    op.create_index("ix_deliveries_failed", "deliveries", ["event_row"], postgresql_where=sa.text("state = 'failed'"))
 
 
 def downgrade() -> None:
     """Undo it; the database refuses while an operator has a key."""
+    op.drop_index("ix_deliveries_failed", table_name="deliveries")
     op.drop_table("kept_answers")
     op.drop_table("key_budgets")
     op.drop_column("transactions", "told_at")
