@@ -12,6 +12,7 @@ from config.messaging import (
     INTAKE,
     NOTIFICATIONS,
     POLLING,
+    REVERSALS,
     SANITY,
     SWEEPS,
     WORKER_OPTIONS,
@@ -24,6 +25,7 @@ from config.settings import Settings
 WORKERS: Final[Mapping[str, Sequence[str]]] = {
     "intake": (INTAKE, SANITY, SWEEPS),
     "polling": (POLLING,),
+    "reversals": (REVERSALS,),
     "notifications": (NOTIFICATIONS,),
 }
 FLOWER_USER: Final = "operator"

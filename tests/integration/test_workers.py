@@ -14,6 +14,7 @@ from adapters.queue import CeleryHints, publisher
 from config.messaging import INTAKE
 from domain.model.due_work import Work
 from tests.integration.celery_processes import ORDER, ROOT, Broker, Running, a_worker, start, until
+from workers.schedule import SWEPT
 
 pytest_plugins = ("tests.servers",)
 
@@ -75,8 +76,8 @@ class TestAWorker:
             hints.hint(work)
         hints.close()
 
-        notes = worker.wait("drain", 3)
-        assert {note["queue"] for note in notes} == {"polling", "notifications", "sweeps"}
+        notes = worker.wait("drain", len(SWEPT))
+        assert {note["queue"] for note in notes} == set(SWEPT)
 
     def test_keeps_what_no_task_can_take_and_goes_on(self, worker: Running) -> None:
         broker = worker.broker
@@ -273,11 +274,11 @@ class TestAPublisherOfOurs:
 class TestBeat:
     def test_leaves_no_more_than_a_few_ticks_where_nobody_reads(self, broker: Broker, tmp_path: Path) -> None:
         def depths() -> dict[str, int]:
-            return {queue: broker.depth(queue) for queue in ("polling", "notifications", "sweeps")}
+            return {queue: broker.depth(queue) for queue in SWEPT}
 
         beat = start(broker, tmp_path, "beat", "--pidfile=", TRUEUP_SWEEP_SECONDS="0.1")
         try:
-            until(lambda: sum(depths().values()) >= 9, beat)
+            until(lambda: sum(depths().values()) >= 3 * len(SWEPT), beat)
             time.sleep(1)
             after = depths()
         finally:
@@ -292,11 +293,11 @@ class TestBeat:
         home.mkdir()
         beat = start(worker.broker, home, "beat", "--pidfile=", TRUEUP_SWEEP_SECONDS="0.2")
         try:
-            notes = worker.wait("drain", 12)
+            notes = worker.wait("drain", 4 * len(SWEPT))
         finally:
             beat.end()
 
-        assert {note["queue"] for note in notes} == {"polling", "notifications", "sweeps"}
+        assert {note["queue"] for note in notes} == set(SWEPT)
 
     def test_and_workers_go_on_when_all_connections_break(self, valkey_worker: Running, tmp_path: Path) -> None:
         home = tmp_path / "beat"
