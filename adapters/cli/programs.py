@@ -26,6 +26,7 @@ WORKERS: Final[Mapping[str, Sequence[str]]] = {
     "intake": (INTAKE, SANITY, SWEEPS),
     "polling": (POLLING,),
     "reversals": (REVERSALS,),
+    "reversals": (REVERSALS,),
     "notifications": (NOTIFICATIONS,),
 }
 FLOWER_USER: Final = "operator"
