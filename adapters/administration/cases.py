@@ -14,7 +14,7 @@ from domain.model.case import CaseKind
 from domain.model.command import FieldError
 from domain.model.due_work import Due, Work
 
-# Gives an order the command that its case asks for, by the inbox as everybody does; returns what is wrong with it.
+# Gives the command that a case asks for, by the inbox as everybody does; returns what is wrong with it.
 Command = Callable[[str, Mapping[str, str]], Sequence[FieldError]]
 
 # Orders in these have to go on somehow: without a plan, their case is all that keeps them from going dark.
@@ -60,14 +60,13 @@ def close_case(
     with engine.connect() as connection:
         found = _found(connection, case, merchant)
     _check(found, resolve=resolve, resume=resume)
-    order_goes_on = resume and found["stream"] is None and found["command"] is None
-    if resolve or order_goes_on:
-        fields = {"merchant": found["merchant"], "order": found["order"], **({"note": note} if resolve else {})}
-        for error in command("intake.resolve_order" if resolve else "intake.poll_order", fields):
+    needed = _command_for(found, note=note, resolve=resolve, resume=resume)
+    if needed is not None:
+        for error in command(*needed):
             raise CaseStaysOpen(error.field, error.reason)
     with engine.begin() as connection:
         now = run(connection, "SELECT now()").scalar_one()
-        if resume and not order_goes_on:
+        if resume and (found["stream"] is not None or found["command"] is not None):
             work = Work.DELIVER if found["stream"] is not None else Work.COMMAND
             SqlDueWork(connection, now).plan([(found["subject"], found["lane"], Due(work=work, at=now))])
         _may_close(_found(connection, case, merchant))
@@ -82,12 +81,25 @@ def _found(connection: Connection, case: int, merchant: str | None) -> Any:
     return found
 
 
+def _command_for(found: Any, *, note: str, resolve: bool, resume: bool) -> tuple[str, Mapping[str, str]] | None:
+    """Return the command that makes an order or a reversal go on; streams and waiting commands need none."""
+    if resolve:
+        return "intake.resolve_order", {"merchant": found["merchant"], "order": found["order"], "note": note}
+    if not resume or found["stream"] is not None or found["command"] is not None:
+        return None
+    if found["reversal"] is not None:
+        fields = {"provider": found["provider"], "reference": found["payment"]}
+        return "intake.reverse_now", {"merchant": found["merchant"], **fields}
+    return "intake.poll_order", {"merchant": found["merchant"], "order": found["order"]}
+
+
 def _check(found: Any, *, resolve: bool, resume: bool) -> None:
     if found["closed_at"] is not None:
         raise CaseStaysOpen("case", f"it was closed by {found['closed_by']} at {found['closed_at']:%Y-%m-%d %H:%M:%S}Z")
     if resolve and found["status"] != "UNRESOLVED":
         raise CaseStaysOpen("resolve", "it is for the case of an UNRESOLVED order")
-    is_about_work = found["stream"] or found["command"] or found["order_id"] == found["subject"]
+    subject = found["stream"] or found["command"] or _open_reversal(found)
+    is_about_work = subject or found["order_id"] == found["subject"]
     if resume and not is_about_work:
         raise CaseStaysOpen("resume", "the case stands for nothing that could go on")
 
@@ -98,5 +110,10 @@ def _may_close(found: Any) -> None:
         raise CaseStaysOpen("resolve", "is needed once it is settled, for the order is UNRESOLVED")
     is_own = found["order_id"] == found["subject"]
     owes = is_own and (found["status"] in _OWING or bool(found["watching"]))
-    if (owes or found["stream"] or found["command"]) and not found["planned"]:
+    owes = owes or found["stream"] or found["command"] or _open_reversal(found)
+    if owes and not found["planned"]:
         raise CaseStaysOpen("resume", "is needed, for nothing is planned for what the case stands for")
+
+
+def _open_reversal(found: Any) -> bool:
+    return found["reversal"] is not None and found["outcome"] is None

@@ -1,8 +1,5 @@
 """`trueup cases`: what no rule could decide, and what a person made of it."""
 
-import getpass
-import secrets
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -10,11 +7,10 @@ from sqlalchemy import Connection
 
 from adapters.administration.cases import CaseStaysOpen, UnknownCase, close_case
 from adapters.cli.output import Refused, json_of, say, show_json, show_table, text
-from adapters.cli.servers import database, reach
+from adapters.cli.servers import database
+from adapters.cli.telling import actor, tell
 from adapters.persistence import queries
-from config.settings import load
 from domain.model.case import CaseKind
-from domain.model.command import FieldError
 
 app = typer.Typer(help="What no rule could decide.")
 
@@ -71,8 +67,8 @@ def close(
                 note=note,
                 resolve=resolve,
                 resume=resume,
-                actor=_actor(),
-                command=_command,
+                actor=actor(),
+                command=tell,
             )
     except UnknownCase as error:
         raise Refused(f"ID: {error}") from None
@@ -80,27 +76,6 @@ def close(
         option = f"--{error.field}" if error.field in ("resolve", "resume") else f"close: {error.field}"
         raise Refused(f"{option}: {error.reason}") from None
     say(f"case {case} is closed")
-
-
-def _actor() -> str:
-    return f"operator:{getpass.getuser()}"
-
-
-def _command(name: str, fields: Mapping[str, str]) -> Sequence[FieldError]:
-    """Give an order the command that its case asks for, by the inbox as everybody does."""
-    # Opened late: no other command here needs the providers and their transport.
-    from adapters.bootstrap import open_application  # noqa: PLC0415
-
-    with reach(load()) as reached:
-        application = open_application(reached.settings, role="trueup-cli")
-        try:
-            # A key of its own: asking for the same a second time is no repeat.
-            trace = secrets.token_hex(8)
-            key = f"case:{trace}"
-            [told] = application.tell(name, [fields], trace=trace, channel="cli", actor=_actor(), key=key)
-            return told.errors
-        finally:
-            application.close()
 
 
 def _found(connection: Connection, case: int) -> Any:

@@ -9,7 +9,7 @@ import psycopg.errors
 import typer
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from adapters.cli import backlog, cases, checks, merchants, operators, orders, processes
+from adapters.cli import backlog, cases, checks, merchants, operators, orders, processes, timeouts
 from adapters.cli.output import Refused, complain
 from adapters.embedded import EmbeddedServersUnavailable
 from config.settings import UnusableSettings
@@ -28,6 +28,7 @@ app.command("migrate")(checks.migrate)
 app.command("up")(processes.up)
 app.command("worker")(processes.worker)
 app.command("beat")(processes.beat)
+app.command("api")(processes.api)
 app.command("flower")(processes.flower)
 app.command("drain")(processes.drain)
 app.command("simulator")(processes.simulator)
@@ -37,6 +38,7 @@ app.add_typer(orders.app, name="order")
 app.command("why")(orders.why)
 app.command("backlog")(backlog.backlog)
 app.add_typer(cases.app, name="cases")
+app.add_typer(timeouts.app, name="timeouts")
 app.command("callbacks")(backlog.callbacks)
 app.command("verify")(checks.verify)
 

@@ -1,13 +1,12 @@
 """`trueup order show` and `why`: what became of an order, and what happens next."""
 
-from datetime import timedelta
 from typing import Annotated, Any, Final
 
 import typer
 from sqlalchemy import Connection
 
-from adapters.cli.backlog import why_held
 from adapters.cli.output import Refused, json_of, say, show_json, show_table, text
+from adapters.cli.plans import next_of, obstacles_of, stage_of
 from adapters.cli.servers import database
 from adapters.persistence import queries
 from adapters.persistence.orders import SqlOrders
@@ -16,8 +15,10 @@ from config.providers import load_providers
 from config.settings import load
 from domain.model.due_work import Work
 from domain.model.order import Order
-from domain.model.policy import Cadence, ProviderPolicy
+from domain.model.policy import ProviderPolicy
+from domain.rules.closing import CLOSING
 from domain.rules.deadlines import live_deadline
+from domain.rules.holding import HELD
 from domain.rules.order_lifecycle import OPEN, OWES, Owes
 from domain.rules.planning import polling_of, watch_of
 
@@ -28,13 +29,6 @@ Merchant = Annotated[str | None, typer.Option(help="Needed where two merchants h
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 _LISTED: Final = ("attempts", "operations", "intents", "cases")
-_MEANING: Final = {
-    "void": "the authorization is voided at the provider, under the recorded key",
-    "cancel": "the payment is canceled at the provider, under the recorded key",
-    "close": "the provider is asked, because the order is to be closed",
-    "poll": "the provider is asked how the payment is doing",
-    "watch": "the provider is asked whether money came late",
-}
 
 
 @app.command()
@@ -102,53 +96,38 @@ def _reasons(order: Order, due: Any, cases: Any, policy: ProviderPolicy | None) 
     """Return sentences, the most telling first."""
     said = [f"{order.merchant} {order.reference} is {order.status}" + (f" ({order.reason})" if order.reason else "")]
     if due is not None:
-        said += [_next(due), *_rule(order, due, policy), *_obstacles(due)]
+        said += [next_of(due), *_rule(order, due, policy), *obstacles_of(due)]
     elif not cases:
         said.append(_rest(order))
-    said += _deadline(order)
+    said += [*_reversal(order), *_deadline(order)]
     for case in cases:
         owes = "" if due is not None else "a person must decide: "
         said.append(f"{owes}case {case['id']} {case['kind']}, open since {text(case['opened_at'])}: {case['known']}")
     return said
 
 
-def _next(due: Any) -> str:
-    meaning = _MEANING.get(due["kind"], due["kind"])
-    if due["leased"]:
-        return f"a worker is at it now until {text(due['due_at'])} at the latest: {meaning}"
-    when = "is due since" if due["is_due"] else "is due at"
-    return f"next: {meaning}; it {when} {text(due['due_at'])}"
-
-
 def _rule(order: Order, due: Any, policy: ProviderPolicy | None) -> list[str]:
-    if due["kind"] == Work.CLOSE or due["kind"] in (Work.CANCEL, Work.VOID):
+    if due["kind"] in CLOSING:
         request = order.cancel_request
         asked = [] if request is None else [f"because {request.by} asked to cancel it: {request.reason or 'no reason'}"]
         return [*asked, f"tried {due['step']} times so far in this closing"]
     if policy is None:
         return [f"TRUEUP_PROVIDERS does not name its provider {order.transaction.provider!r}"]
+    if order.transaction.reversing and order.transaction.provider_status in HELD:
+        return [f"as long as it is held, it is looked at every {policy.could_not_ask}"]
     cadence = watch_of(order, policy) if due["kind"] == Work.WATCH else polling_of(order, policy)
-    return [f"by step {due['step'] + 1} of its {due['kind']} cadence: {_stage(cadence, due['step'])}"]
+    return [f"by step {due['step'] + 1} of its {due['kind']} cadence: {stage_of(cadence, due['step'])}"]
 
 
-def _stage(cadence: Cadence, step: int) -> str:
-    left = step
-    for stage in cadence.stages:
-        if left < stage.times:
-            return f"{_period(stage.delay)} for the {left + 1}. of {stage.times} times, ±{cadence.jitter:.0%}"
-        left -= stage.times
-    return f"{_period(cadence.stages[-1].delay)}, repeated" if cadence.repeats else "past its last stage"
-
-
-def _period(delay: timedelta) -> str:
-    return f"every {delay}"
-
-
-def _obstacles(due: Any) -> list[str]:
-    said = [f"its lane {due['family']} {due['lane']}: {held}" for held in [why_held(due)] if held]
-    if due["claims"] and not due["leased"]:
-        said.append(f"claimed {due['claims']} times in vain; the last error: {due['last_error'] or 'its worker died'}")
-    return said
+def _reversal(order: Order) -> list[str]:
+    """Say what a timeout that was reported for its payment keeps from it."""
+    transaction = order.transaction
+    where = f"`trueup timeouts why {transaction.reference} --provider {transaction.provider}`"
+    if transaction.reversing:
+        return [f"its payment was reported as timed out: no money moves it before the reversal has ended ({where})"]
+    if transaction.reversal is not None:
+        return [f"its payment was reported as timed out, and the reversal ended as {transaction.reversal} ({where})"]
+    return []
 
 
 def _rest(order: Order) -> str:

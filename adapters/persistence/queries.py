@@ -20,7 +20,8 @@ SELECT o.merchant, o.reference AS "order", o.status, o.reason, o.canceled_by,
        o.cancel_by IS NOT NULL AS cancel_requested,
        o.amount, o.currency, t.amount_received, t.amount_refunded, o.tolerance, o.kind, o.network, o.customer,
        o.created_at, o.registered_at, o.checkout_completed_at, o.changed_at, o.watching,
-       t.provider, t.reference, t.state AS transaction, t.provider_status, t.confirmations, t.settled, t.secured_at
+       t.provider, t.reference, t.state AS transaction, t.provider_status, t.confirmations, t.settled, t.secured_at,
+       t.reversal
 FROM orders o JOIN transactions t ON t.order_id = o.id WHERE o.id = %(id)s
 """
 _PARTS: Final[Mapping[str, str]] = {
@@ -90,12 +91,14 @@ ORDER BY c.id DESC LIMIT %(limit)s
 """
 # What the case stands for, if it is the only thing that keeps it from going dark.
 _CASE: Final = f"""
-SELECT {_CASE_FIELDS}, t.provider, o.id AS order_id, o.status, o.watching, s.id AS stream, i.id AS command,
+SELECT {_CASE_FIELDS}, coalesce(v.provider, t.provider) AS provider, coalesce(v.reference, t.reference) AS payment,
+       o.id AS order_id, o.status, o.watching, v.id AS reversal, v.outcome, s.id AS stream, i.id AS command,
        i.merchant AS command_merchant, coalesce(e.lane, m.id) AS lane,
        EXISTS (SELECT FROM due_work d WHERE d.subject = c.subject) AS planned
 FROM cases c
 LEFT JOIN orders o ON o.id = c.order_id
 LEFT JOIN transactions t ON t.order_id = o.id
+LEFT JOIN reversals v ON v.id = c.subject
 LEFT JOIN streams s ON s.id = c.subject AND c.kind = 'STUCK'
 LEFT JOIN endpoints e ON e.id = s.endpoint
 LEFT JOIN inbox i ON i.id = c.subject AND c.kind = 'STUCK' AND i.state = 'waiting'

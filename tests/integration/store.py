@@ -1,5 +1,6 @@
 """A store in which orders live as they do in earnest, without any process around it."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine
@@ -13,6 +14,8 @@ from domain.model.answer import Answer
 from domain.model.due_work import Claimed, LaneFamily, Work
 from domain.rules.closing import settle_effect
 from domain.rules.reconciliation import reconcile
+from domain.rules.reversal import ask_of
+from domain.rules.reversing import reverse
 from domain.usecases.receive_commands import ReceiveCommands
 from tests.builders import HOURS, PROVIDER, a_policy
 
@@ -27,19 +30,19 @@ class NoHints:
 class Store:
     """One merchant, one provider, and what producers and the provider say of orders."""
 
-    def __init__(self, engine: Engine, *, merchant: str = "shop") -> None:
+    def __init__(self, engine: Engine, *, merchant: str = "shop", providers: tuple[str, ...] = (PROVIDER,)) -> None:
         self.engine = engine
         self.merchant = merchant
         self.unit_of_work = SqlUnitOfWorkFactory(engine)
         self.policy = a_policy()
         self.receive = ReceiveCommands(
             unit_of_work=self.unit_of_work,
-            policies={PROVIDER: self.policy},
+            policies=dict.fromkeys(providers, self.policy),
             currencies=lambda _provider: of_iso_4217(),
             hints=NoHints(),
         )
         with self.unit_of_work() as uow:
-            uow.lanes.ensure(LaneFamily.PROVIDER, [PROVIDER])
+            uow.lanes.ensure(LaneFamily.PROVIDER, providers)
             uow.commit()
         with engine.begin() as connection:
             merchants.add(connection, merchant, {"name": "Shop", "email": None}, url="https://shop.example/callbacks")
@@ -68,25 +71,60 @@ class Store:
 
     def answer(self, order: str, answer: Answer) -> None:
         """Let the provider answer what is due for the order: an inquiry, or an effect."""
-        [(subject, kind, lane, due_at, step, generation)] = self.ask(
-            "SELECT subject, kind, lane, due_at, step, generation FROM due_work WHERE subject = %(id)s",
-            id=self.id_of(order),
+        row = self._due(self.id_of(order))
+        decide = settle_effect if row.work in EFFECTS else reconcile
+        with self.unit_of_work() as uow:
+            claim = uow.due_work.lease([row], until=uow.now + 1 * HOURS)
+            known = uow.orders.get_many([row.subject])[row.subject]
+            uow.apply([decide(known, answer, row=claim.rows[0], now=uow.now, policy=self.policy)], claim)
+            uow.commit()
+
+    def report(self, reference: str, **fields: object) -> int:
+        """Report that a payment of 100.00 EUR timed out an hour ago; return its reversal's id."""
+        occurred_at = (datetime.now(UTC) - 1 * HOURS).isoformat()
+        plain = {"provider": PROVIDER, "amount": "100.00", "currency": "EUR", "response_code": "99"}
+        self.say("report_timeout", reference=reference, **plain | {"occurred_at": occurred_at} | fields)
+        return self.reversal_of(reference)
+
+    def reversal_of(self, reference: str) -> int:
+        [(found,)] = self.ask(
+            "SELECT max(id) FROM reversals WHERE merchant = %(m)s AND reference = %(r)s", m=self.merchant, r=reference
         )
-        row = Claimed(
+        return int(found)
+
+    def answer_reversal(self, reference: str, answer: Answer | None) -> None:
+        """Let the provider answer what is due for a timed-out transaction: an inquiry, or a void."""
+        row = self._due(self.reversal_of(reference))
+        with self.unit_of_work() as uow:
+            claim = uow.due_work.lease([row], until=uow.now + 1 * HOURS)
+            known = uow.reversals.get_many([row.subject])[row.subject]
+            payment = (known.provider, known.reference)
+            decision = reverse(
+                known,
+                answer,
+                asked=ask_of(known, claim.rows[0], self.policy, uow.now),
+                row=claim.rows[0],
+                order=uow.orders.lock_payments([payment]).get(payment),
+                policy=self.policy,
+                now=uow.now,
+            )
+            uow.reversals.apply([decision], claim)
+            uow.apply([decision.order] if decision.order is not None else [])
+            uow.commit()
+
+    def _due(self, subject: int) -> Claimed:
+        [(kind, lane, due_at, step, generation)] = self.ask(
+            "SELECT kind, lane, due_at, step, generation FROM due_work WHERE subject = %(id)s", id=subject
+        )
+        return Claimed(
             subject=subject,
             work=Work(kind),
             lane=lane,
             due_at=due_at,
             step=step,
             generation=generation,
-            claims=1,
+            claims=0,
         )
-        decide = settle_effect if row.work in EFFECTS else reconcile
-        with self.unit_of_work() as uow:
-            claim = uow.due_work.lease([row], until=uow.now + 1 * HOURS)
-            known = uow.orders.get_many([subject])[subject]
-            uow.apply([decide(known, answer, row=claim.rows[0], now=uow.now, policy=self.policy)], claim)
-            uow.commit()
 
     def ask(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:
