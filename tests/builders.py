@@ -6,12 +6,14 @@ from decimal import Decimal
 from typing import Any, Final
 
 from domain.model.answer import ProviderStatus, Record, RecordedAttempt
+from domain.model.command import ReportTimeout
 from domain.model.decision import Decision
 from domain.model.due_work import Claimed, Lane, LaneFamily, LaneLimits, Work
 from domain.model.merchant import Merchant
 from domain.model.money import Currency
 from domain.model.order import CanceledBy, CancelRequest, Order, OrderStatus, PaymentKind, Timeouts
 from domain.model.policy import Cadence, NoRecordPolicy, ProviderPolicy, Stage
+from domain.model.reversal import Reversal
 from domain.model.transaction import (
     Attempt,
     AttemptState,
@@ -136,6 +138,43 @@ def a_record(status: str = ProviderStatus.PENDING, **given: Any) -> Record:
     if status in _RECEIVED:
         plain["amount_received"] = given.get("amount", plain["amount"])
     return Record(**plain | given | {"status": status})
+
+
+def a_report(**given: Any) -> ReportTimeout:
+    """Return the report of a timeout of the payment of `an_order()`, a minute ago, settled six hours from noon."""
+    plain: dict[str, Any] = {
+        "merchant": "shop",
+        "provider": PROVIDER,
+        "reference": PAYMENT,
+        "response_code": "99",
+        "amount": "100.00",
+        "currency": "EUR",
+        "occurred_at": NOON - 1 * MINUTES,
+        "settles_at": NOON + 6 * HOURS,
+    }
+    return ReportTimeout(**plain | given)
+
+
+def a_reversal(**given: Any) -> Reversal:
+    """Return the reversal that `a_report()` opens."""
+    plain: dict[str, Any] = {
+        "id": 9,
+        "merchant": "shop",
+        "provider": PROVIDER,
+        "reference": PAYMENT,
+        "amount": money("100.00"),
+        "currency": EUR,
+        "response_code": "99",
+        "occurred_at": NOON - 1 * MINUTES,
+        "settles_at": NOON + 6 * HOURS,
+        "reported_at": NOON,
+    }
+    return Reversal(**plain | given)
+
+
+def a_void(number: int = 1, **given: Any) -> Intent:
+    """Return a reversal's intent to void the payment of `an_order()`."""
+    return Intent(effect=Effect.VOID, number=number, key=f"trueup:reverse:{PROVIDER}:{PAYMENT}:{number}", **given)
 
 
 def a_row(work: Work = Work.POLL, step: int = 0, **given: Any) -> Claimed:

@@ -151,10 +151,10 @@ def next_attempt(
             else min(now + wait, reversal.settles_at)
         )
     delay = delay_at(policy.retries, step, seed=reversal.id)
-    if delay is None or reversal.attempts >= policy.most_attempts - 1:
-        return last if longest is None else min(now + longest, last)
-    wait = delay if longest is None else min(delay, longest)
-    return min(now + max(wait, patience(retry_after)), last)
+    if reversal.attempts >= policy.most_attempts - 1:
+        delay = None
+    waits = [wait for wait in (delay, longest) if wait is not None]
+    return min(now + max(min(waits), patience(retry_after)), last) if waits else last
 
 
 def last_attempt_at(reversal: Reversal, policy: ProviderPolicy) -> datetime:
