@@ -39,7 +39,7 @@ class Ask(StrEnum):
 
     INQUIRY = "inquiry"
     VOID = "void"
-    NOTHING = "nothing"  # its settlement time has passed, and what was known then decides
+    NOTHING = "nothing"  # its settlement time has passed, and what was known then decides; or it has ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,6 +85,8 @@ def ask_of(reversal: Reversal, row: Claimed, policy: ProviderPolicy, now: dateti
     sent it and died, and what may have been sent is asked about before it is sent again.
     """
     intent = reversal.intent
+    if reversal.outcome is not None:
+        return Ask.NOTHING
     if now >= reversal.settles_at:
         return Ask.NOTHING if _last_attempt_was_answered(reversal, policy) else Ask.INQUIRY
     if row.work is Work.VOID and intent is not None and intent.open and row.claims == 1:

@@ -83,8 +83,11 @@ def reverse(
 ) -> ReversalDecision:
     """Return what follows from an attempt: its answer, None where nothing was left to ask.
 
-    `order` is the one whose own payment it is, if it is known here, locked.
+    `order` is the one whose own payment it is, if it is known here, locked. One that has ended meanwhile, and was
+    planned again from outside, only loses its plan.
     """
+    if reversal.outcome is not None:
+        return ReversalDecision(before=reversal, reversal=reversal, row=row, due=None)
     attempt = _Attempt(before=reversal, reversal=reversal, asked=asked, row=row, now=now, policy=policy, order=order)
     if asked is Ask.NOTHING or answer is None:
         following: Next = Stop(ReversalOutcome.SETTLEMENT_PASSED)
@@ -144,9 +147,12 @@ def _note_refusal(attempt: _Attempt, intent: Intent, status: str) -> Next:
 
 
 def _again_soon(attempt: _Attempt, answer: Answer) -> Next:
-    """Plan to ask again after a call that told us nothing; it uses no attempt up (I4)."""
+    """Plan to ask again after a call that told us nothing; it uses no attempt up (I4).
+
+    A void that lost its answer in the moment of settlement may have been done, so it is asked about once more.
+    """
     if attempt.now >= attempt.reversal.settles_at:
-        return Stop(ReversalOutcome.SETTLEMENT_PASSED)
+        return AgainAt(attempt.now) if attempt.asked is Ask.VOID else Stop(ReversalOutcome.SETTLEMENT_PASSED)
     return AgainAt(
         next_attempt(
             attempt.reversal,

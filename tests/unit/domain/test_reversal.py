@@ -338,6 +338,13 @@ class TestAClaim:
     ) -> None:
         assert ask_of(a_reversal(**given), a_row(work), POLICY, SETTLES) is ask
 
+    @pytest.mark.parametrize("work", [Work.REVERSE, Work.VOID])
+    @pytest.mark.parametrize("now", [NOON, SETTLES], ids=str)
+    def test_of_what_has_ended_asks_nothing(self, work: Work, now: datetime) -> None:
+        ended = a_reversal(outcome=ReversalOutcome.VOIDED, ended_at=NOON, intent=a_void())
+
+        assert ask_of(ended, a_row(work), POLICY, now) is Ask.NOTHING
+
 
 class TestAnEnd:
     @pytest.mark.parametrize(
