@@ -19,7 +19,9 @@ _FOLLOWED: Final = OPEN | CLOSED
 
 def is_held(order: Order, status: ProviderStatus | None) -> bool:
     """Whether the order must wait for its payment's reversal: it would move by money that may be given back."""
-    return order.transaction.reversing and order.status in _FOLLOWED and status in HELD
+    if not order.transaction.reversing or order.status not in _FOLLOWED:
+        return False
+    return status in HELD or (status is ProviderStatus.CANCELED and not _may_be_our_cancel(order))
 
 
 def is_taken_back(order: Order, record: Record, status: ProviderStatus) -> bool:
@@ -28,9 +30,14 @@ def is_taken_back(order: Order, record: Record, status: ProviderStatus) -> bool:
     if transaction.reversal not in _UNDONE or order.status not in _FOLLOWED or transaction.state is ParentState.PAID:
         return False
     if status is ProviderStatus.CANCELED:
-        return transaction.intent is None and order.status in OPEN  # else it was our own cancel, as ever
+        return not _may_be_our_cancel(order)
     whole = record.amount_refunded is None or record.amount_refunded == record.amount_received
     return status in _BACK and (status is not ProviderStatus.REFUNDED or whole)
+
+
+def _may_be_our_cancel(order: Order) -> bool:
+    """Whether `canceled` is, or may be, the end that the order was closed with: then it is followed as ever."""
+    return order.transaction.intent is not None or order.status in CLOSED
 
 
 def unreversed(order: Order) -> Reason | None:
