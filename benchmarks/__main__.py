@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks.claim import claims
 from benchmarks.intake import intake
 from benchmarks.poll import poll
+from benchmarks.reversals import reversals
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
@@ -15,6 +16,7 @@ def main() -> None:
     found: dict[str, dict[str, float]] = {
         "poll, one payment a call, 50 ms": poll(latency=0.05, bulk=False, concurrency=256),
         "poll, bulk call, 50 ms": poll(latency=0.05, bulk=True, concurrency=16),
+        **reversals(),
         "intake, without the broker": intake(),
         **{f"claim of 500 from {size}": times for size, times in claims().items()},
     }

@@ -2,7 +2,8 @@
 
     python -m benchmarks.provider [latency in seconds]
 
-Every payment is `pending`, single or in bulk. It prints its port, and at its end the CPU seconds that it took.
+Every payment is `pending`, single or in bulk, but those whose reference begins with
+`declined`. It prints its port, and at its end the CPU seconds that it took.
 """
 
 import asyncio
@@ -11,7 +12,11 @@ import resource
 import signal
 import sys
 
-_RECORD = '{"reference":"%s","status":"pending","amount":"12.30","currency":"EUR","updated_at":"2026-01-01T00:00:00Z"}'
+_RECORD = '{"reference":"%s","status":"%s","amount":"12.30","currency":"EUR","updated_at":"2026-01-01T00:00:00Z"}'
+
+
+def record(reference: str) -> str:
+    return _RECORD % (reference, "declined" if reference.startswith("declined") else "pending")
 
 
 class Payments(asyncio.Protocol):
@@ -37,10 +42,10 @@ class Payments(asyncio.Protocol):
 
     def answer(self, path: str, body: bytes) -> None:
         if path.endswith("/payments/query"):
-            records = ",".join(_RECORD % reference for reference in json.loads(body)["references"])
+            records = ",".join(record(reference) for reference in json.loads(body)["references"])
             text = f'{{"payments":[{records}],"missing":[]}}'
         else:
-            text = _RECORD % path.rsplit("/", 1)[1]
+            text = record(path.rsplit("/", 1)[1])
         answer = (
             f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode()
         )

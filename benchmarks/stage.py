@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +52,20 @@ class Stage:
             total += times.user + times.system
         own = self.postgres.cpu_times()
         return float(total + own.children_user + own.children_system)
+
+    def measure(self, queue: str, rows: int) -> dict[str, float]:
+        """Drain a queue in which so many rows are due; return rows a second, and the CPU of each in microseconds."""
+        here, there, began = self.cpu_here(), self.cpu_of_postgres(), time.perf_counter()
+        done = self.application.drain(queue, budget=120)
+        seconds = time.perf_counter() - began
+        worker, postgres = self.cpu_here() - here, self.cpu_of_postgres() - there
+        assert done == rows, done
+        return {
+            "a_second": done / seconds,
+            "worker_us": worker / done * 1e6,
+            "postgres_us": postgres / done * 1e6,
+            "cpu_us": (worker + postgres) / done * 1e6,
+        }
 
     def run(self, statement: str, **parameters: object) -> list[tuple[object, ...]]:
         with self.application.engine.begin() as connection:

@@ -13,15 +13,15 @@ _FIELDS: Final = (
     "l.id, l.family, l.name, l.tokens, l.refilled_at, l.failures, l.paused_until, l.paused, l.no_effects, l.shadow"
 )
 
-# Each EXISTS is one probe of its partial index.
+# Each is one probe of its partial index; as an EXISTS, the planner would rather read the table until something fits.
 _LOCK_DUE: Final = f"""
 SELECT {_FIELDS} FROM lanes l
 WHERE NOT l.paused AND (l.paused_until IS NULL OR l.paused_until <= %(now)s) AND EXISTS (
     SELECT 1 FROM unnest(%(kinds)s::text[]) AS w(kind)
-    WHERE EXISTS (SELECT 1 FROM due_work d
-                  WHERE d.lane = l.id AND d.kind = w.kind AND d.claims < 3 AND d.due_at <= %(now)s)
-       OR EXISTS (SELECT 1 FROM due_work d
-                  WHERE d.lane = l.id AND d.kind = w.kind AND d.claims >= 3 AND d.due_at <= %(now)s))
+    WHERE (SELECT d.due_at FROM due_work d WHERE d.lane = l.id AND d.kind = w.kind AND d.claims < 3
+           ORDER BY d.due_at LIMIT 1) <= %(now)s
+       OR (SELECT d.due_at FROM due_work d WHERE d.lane = l.id AND d.kind = w.kind AND d.claims >= 3
+           ORDER BY d.due_at LIMIT 1) <= %(now)s)
 ORDER BY l.id FOR UPDATE OF l
 """
 

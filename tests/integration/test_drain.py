@@ -141,5 +141,5 @@ class TestACommandAgainstADrain:
 
         tables = bench.tables()
         assert all(order.cancel_request is not None for order in tables.orders.values())
-        assert {row.kind for row in tables.due.values()} <= {"close", "cancel"}
+        assert {row.kind for row in tables.due.values()} <= {"close", "cancel", "confirm"}
         assert len(tables.due) == len(orders)
