@@ -34,7 +34,28 @@ def store(engine: Engine) -> Store:
     store.answer("canceling", a_record(ProviderStatus.ATTEMPTED, reference="pay-canceling"))
     store.say("checkout_completed", order="unknown")
     store.say("register_order", order="bad")
+    _report_timeouts(store)
     return store
+
+
+def _report_timeouts(store: Store) -> None:
+    """One that a void is due for, one that was voided, one that had settled, and two that are orders' own."""
+    store.report("pay-undoing")
+    store.answer_reversal("pay-undoing", a_record(ProviderStatus.AUTHORIZED, reference="pay-undoing"))
+    store.answer_reversal("pay-undoing", Refused(payment_status="authorized"))
+    store.answer_reversal("pay-undoing", a_record(ProviderStatus.PAID, reference="pay-undoing"))
+    store.report("pay-undone")
+    store.answer_reversal("pay-undone", a_record(ProviderStatus.AUTHORIZED, reference="pay-undone"))
+    store.answer_reversal("pay-undone", a_record(ProviderStatus.VOIDED, reference="pay-undone"))
+    store.report("pay-settled")
+    store.answer_reversal("pay-settled", a_record(ProviderStatus.PAID, reference="pay-settled", settled=True))
+    store.register("held")
+    store.report("pay-held")
+    store.answer("held", a_record(ProviderStatus.PAID, reference="pay-held"))
+    store.register("reversed")
+    store.report("pay-reversed")
+    store.answer_reversal("pay-reversed", a_record(ProviderStatus.VOIDED, reference="pay-reversed"))
+    store.answer("reversed", a_record(ProviderStatus.VOIDED, reference="pay-reversed"))
 
 
 class TestVerify:
@@ -57,6 +78,10 @@ class TestVerify:
 
 def _order(name: str) -> str:
     return f"(SELECT id FROM orders WHERE reference = '{name}')"
+
+
+def _reversal(reference: str) -> str:
+    return f"(SELECT id FROM reversals WHERE reference = '{reference}')"
 
 
 _NO_EDGES = "ALTER TABLE history DROP CONSTRAINT fk_history_previous_status"
@@ -195,6 +220,72 @@ _DAMAGES = {
         "command",
         f"UPDATE orders SET cancel_command = NULL WHERE id = {_order('canceling')}",
     ),
+    "an open reversal that nobody follows": (
+        "I2",
+        "reversal of shop acme pay-undoing",
+        f"DELETE FROM due_work WHERE subject = {_reversal('pay-undoing')}",
+    ),
+    "work for a reversal that has ended": (
+        "I2",
+        "reversal of shop acme pay-undone",
+        (
+            f"INSERT INTO due_work (subject, lane, kind, due_at) SELECT {_reversal('pay-undone')}, id, 'reverse', now()"
+            " FROM lanes WHERE family = 'provider'"
+        ),
+    ),
+    "work of an order for a reversal": (
+        "I2",
+        "due work",
+        f"UPDATE due_work SET kind = 'confirm' WHERE subject = {_reversal('pay-undoing')}",
+    ),
+    "a reversal in the wrong lane": (
+        "I2",
+        "due work",
+        (
+            "UPDATE due_work SET lane = (SELECT id FROM lanes WHERE family = 'merchant')"
+            f" WHERE subject = {_reversal('pay-undoing')}"
+        ),
+    ),
+    "an end of a reversal that nobody is told of": (
+        "I2",
+        "reversal of shop acme pay-reversed",
+        f"DELETE FROM events WHERE event = concat('evt_reversal_', {_reversal('pay-reversed')}, '_ended')",
+    ),
+    "an end that is told and did not come": (
+        "I2",
+        "event evt_reversal_",
+        "UPDATE reversals SET outcome = NULL, ended_at = NULL WHERE reference = 'pay-undone'",
+    ),
+    "an end that is told under another name": (
+        "I2",
+        "event evt_other",
+        "UPDATE events SET event = 'evt_other' WHERE type = 'reversal.ended' AND order_id IS NOT NULL",
+    ),
+    "an end that is told otherwise": (
+        "I2",
+        "event evt_reversal_",
+        "UPDATE reversals SET outcome = 'DECLINED' WHERE reference = 'pay-reversed'",
+    ),
+    "money that was not given back, without a case": (
+        "I2",
+        "reversal of shop acme pay-settled",
+        "DELETE FROM cases WHERE kind = 'SETTLED_UNREVERSED'",
+    ),
+    "an end as exhausted with the case of another": (
+        "I2",
+        "reversal of shop acme pay-settled",
+        "UPDATE reversals SET outcome = 'EXHAUSTED' WHERE reference = 'pay-settled'",
+    ),
+    "an order that does not know of its reversal": (
+        "I2",
+        "order shop reversed",
+        f"UPDATE transactions SET reversal = NULL WHERE order_id = {_order('reversed')}",
+    ),
+    "an order that is held by no reversal": (
+        "I2",
+        "order shop new",
+        f"UPDATE transactions SET reversal = 'open' WHERE order_id = {_order('new')}",
+    ),
     "a key that two intents share": (
         "I3",
         "order shop canceling",
@@ -228,6 +319,57 @@ _DAMAGES = {
         "order shop new",
         f"UPDATE due_work SET kind = 'cancel' WHERE subject = {_order('new')}",
     ),
+    "a key that two reversals share": (
+        "I3",
+        "reversal of shop acme pay-undoing",
+        (
+            "ALTER TABLE reversal_intents DROP CONSTRAINT uq_reversal_intents_key;"
+            " UPDATE reversal_intents SET key = (SELECT min(key) FROM reversal_intents)"
+        ),
+    ),
+    "a key that does not follow from its reversal": (
+        "I3",
+        "reversal of shop acme pay-undoing",
+        "UPDATE reversal_intents SET key = 'random' WHERE number = 2",
+    ),
+    "an intent of a reversal that is missing": (
+        "I3",
+        "reversal of shop acme pay-undoing",
+        "DELETE FROM reversal_intents WHERE number = 1",
+    ),
+    "a second void although the first was not refused": (
+        "I3",
+        "reversal of shop acme pay-undoing",
+        f"UPDATE reversal_intents SET refused_in = NULL WHERE number = 1 AND reversal_id = {_reversal('pay-undoing')}",
+    ),
+    "an intent of a reversal recorded after its answer": (
+        "I3",
+        "reversal of shop acme pay-undone",
+        (
+            "UPDATE reversal_intents SET created_at = answered_at + interval '1 second'"
+            f" WHERE reversal_id = {_reversal('pay-undone')}"
+        ),
+    ),
+    "a void that was sent under a key that nobody recorded": (
+        "I3",
+        "reversal of shop acme pay-undone",
+        f"UPDATE reversal_attempts SET key = 'x' WHERE asked = 'void' AND reversal_id = {_reversal('pay-undone')}",
+    ),
+    "a void of a reversal that is due without an intent": (
+        "I3",
+        "reversal of shop acme pay-undoing",
+        "UPDATE reversal_intents SET refused_in = 'paid' WHERE number = 2",
+    ),
+    "an order that was paid while its payment is being undone": (
+        "I5",
+        "order shop held",
+        f"UPDATE orders SET status = 'PAID' WHERE id = {_order('held')}",
+    ),
+    "an order that was canceled as reversed and is not": (
+        "I5",
+        "order shop reversed",
+        f"UPDATE transactions SET reversal = 'DECLINED' WHERE order_id = {_order('reversed')}",
+    ),
     "money on a closed order": (
         "I5",
         "order shop declined",
@@ -259,6 +401,34 @@ _DAMAGES = {
         (
             f"INSERT INTO operations VALUES ({_order('paid')}, 'c', 'capture', 'done', 1),"
             f" ({_order('paid')}, 'v', 'void', 'done', 1)"
+        ),
+    ),
+    "a timeout of too many decimals": (
+        "I6",
+        "reversal of shop acme pay-undoing",
+        "UPDATE reversals SET amount = 10.001 WHERE reference = 'pay-undoing'",
+    ),
+    "a void that was meant after settlement": (
+        "I6",
+        "reversal of shop acme pay-undoing",
+        "UPDATE reversals SET settles_at = now() - interval '1 minute' WHERE reference = 'pay-undoing'",
+    ),
+    "a reversal that was voided under no key": (
+        "I6",
+        "reversal of shop acme pay-undone",
+        f"UPDATE reversal_intents SET confirmed = false WHERE reversal_id = {_reversal('pay-undone')}",
+    ),
+    "a void that was confirmed and does not count": (
+        "I6",
+        "reversal of shop acme pay-undoing",
+        "UPDATE reversal_intents SET confirmed = true WHERE number = 2",
+    ),
+    "a payment that is reversed twice": (
+        "I7",
+        "reversal of shop acme pay-undone",
+        (
+            "ALTER TABLE reversals DROP CONSTRAINT uq_reversals_provider_reference;"
+            " UPDATE reversals SET reference = 'pay-undone' WHERE reference = 'pay-undoing'"
         ),
     ),
     "an order that is there twice": (
@@ -316,6 +486,22 @@ _DAMAGES = {
         (
             "INSERT INTO deliveries SELECT s.id, x.id, 'pending', 1, 500, NULL, now(), now() FROM streams s, events x"
             f" WHERE s.order_id = {_order('new')} AND x.order_id = {_order('paid')}"
+        ),
+    ),
+    "a reversal of somebody else's payment": (
+        "I9",
+        "reversal of rival acme pay-held",
+        (
+            "INSERT INTO merchants (id, name) VALUES ('rival', 'R');"
+            " UPDATE reversals SET merchant = 'rival' WHERE reference = 'pay-held'"
+        ),
+    ),
+    "a case of somebody else's reversal": (
+        "I9",
+        "reversal of shop acme pay-settled",
+        (
+            "INSERT INTO merchants (id, name) VALUES ('rival', 'R');"
+            " UPDATE cases SET merchant = 'rival' WHERE kind = 'SETTLED_UNREVERSED'"
         ),
     ),
     "a case that is somebody else's": (

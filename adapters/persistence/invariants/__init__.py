@@ -11,10 +11,11 @@ from adapters.persistence.invariants.effects import EFFECTS, MONEY
 from adapters.persistence.invariants.history import HISTORY
 from adapters.persistence.invariants.keeping import KEPT, ONCE, OWN
 from adapters.persistence.invariants.owing import OWING
+from adapters.persistence.invariants.reversals import REVERSALS
 
 __all__ = ["CHECKS", "OVERDUE", "Check"]
 
-CHECKS: Final = (*HISTORY, *OWING, *EFFECTS, *MONEY, *ONCE, *KEPT, *OWN)
+CHECKS: Final = (*HISTORY, *OWING, *EFFECTS, *MONEY, *ONCE, *KEPT, *OWN, *REVERSALS)
 
 # Late by more than any lane explains that is well and not held up.
 OVERDUE: Final = """

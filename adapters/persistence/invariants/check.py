@@ -20,6 +20,7 @@ class Check:
 
 # How subjects are called.
 ORDER: Final = "concat('order ', o.merchant, ' ', o.reference)"
+REVERSAL: Final = "concat('reversal of ', r.merchant, ' ', r.provider, ' ', r.reference)"
 STREAM: Final = "concat('callback stream ', s.id)"
 COMMAND: Final = "concat('command ', i.id)"
 DUE_WORK: Final = "concat('due work ', d.subject)"

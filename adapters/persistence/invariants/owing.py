@@ -57,6 +57,7 @@ OWING: Final = (
         SELECT d.subject, {DUE_WORK}, concat(d.kind, ' is due of a subject that is not there')
         FROM due_work d
         WHERE {{scope}} AND NOT EXISTS (SELECT FROM orders o WHERE o.id = d.subject)
+          AND NOT EXISTS (SELECT FROM reversals r WHERE r.id = d.subject)
           AND NOT EXISTS (SELECT FROM streams s WHERE s.id = d.subject)
           AND NOT EXISTS (SELECT FROM inbox i WHERE i.id = d.subject)""",
     ),
@@ -75,8 +76,10 @@ OWING: Final = (
         f"""
         SELECT d.subject, {DUE_WORK}, concat(d.kind, ' is no work for ', k.subject)
         FROM due_work d JOIN LATERAL (
-            SELECT 'an order' AS subject, d.kind IN ('void', 'cancel', 'close', 'poll', 'watch') AS fits
+            SELECT 'an order' AS subject,
+                   d.kind IN ('void', 'cancel', 'confirm', 'close', 'poll', 'watch') AS fits
             FROM orders o WHERE o.id = d.subject
+            UNION ALL SELECT 'a reversal', d.kind IN ('void', 'reverse') FROM reversals r WHERE r.id = d.subject
             UNION ALL SELECT 'a callback stream', d.kind = 'deliver' FROM streams s WHERE s.id = d.subject
             UNION ALL SELECT 'a command', d.kind = 'command' FROM inbox i WHERE i.id = d.subject
         ) k ON true
@@ -92,6 +95,7 @@ OWING: Final = (
         FROM due_work d LEFT JOIN lanes l ON l.id = d.lane
         JOIN LATERAL (
             SELECT 'provider' AS family, t.provider AS name FROM transactions t WHERE t.order_id = d.subject
+            UNION ALL SELECT 'provider', r.provider FROM reversals r WHERE r.id = d.subject
             UNION ALL SELECT 'endpoint', s.endpoint::text FROM streams s WHERE s.id = d.subject
             UNION ALL SELECT 'merchant', i.merchant FROM inbox i WHERE i.id = d.subject
         ) k ON true
