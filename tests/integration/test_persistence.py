@@ -61,7 +61,7 @@ REFUSED: Mapping[str, str] = {
     "due_work.kind": "UPDATE due_work SET kind = 'dance'",
     "orders.status": "UPDATE orders SET status = 'LOST'",
     "orders.amount": "UPDATE orders SET amount = 0",
-    "digits": "UPDATE orders SET digits = 19",
+    "orders.digits": "UPDATE orders SET digits = 19",
     "orders.kind": "UPDATE orders SET kind = 'barter'",
     "canceled_by": "UPDATE orders SET status = 'CANCELED', canceled_by = 'nobody'",
     "canceled_by_somebody": "UPDATE orders SET status = 'CANCELED'",
@@ -73,12 +73,26 @@ REFUSED: Mapping[str, str] = {
     "transactions.state": "UPDATE transactions SET state = 'LOST'",
     "amounts": "UPDATE transactions SET amount_refunded = -1",
     "transactions.reference": "UPDATE transactions SET reference = repeat('x', 129)",
+    "transactions.reversal": "UPDATE transactions SET reversal = 'LOST'",
     "attempts.state": "UPDATE attempts SET state = 'lost'",
     "operations.kind": "UPDATE operations SET kind = 'gift'",
     "operations.state": "UPDATE operations SET state = 'lost'",
     "operations.amount": "UPDATE operations SET amount = 0",
     "effect": "UPDATE intents SET effect = 'bless'",
-    "one_outcome": "UPDATE intents SET confirmed = true, refused_in = 'paid'",
+    "intents.one_outcome": "UPDATE intents SET confirmed = true, refused_in = 'paid'",
+    "reversals.amount": "UPDATE reversals SET amount = 0",
+    "reversals.digits": "UPDATE reversals SET digits = 19",
+    "reversals.response_code": "UPDATE reversals SET response_code = '00'",
+    "reversals.cause": "UPDATE reversals SET cause = 'weather'",
+    "reversals.last_answer": "UPDATE reversals SET last_answer = 'perhaps'",
+    "reversals.outcome": "UPDATE reversals SET outcome = 'LOST', ended_at = now()",
+    "reversals.ended_at_some_time": "UPDATE reversals SET outcome = 'VOIDED'",
+    "reversals.attempts": "UPDATE reversals SET attempts = -1",
+    "reversals.settles_after_it_occurred": "UPDATE reversals SET settles_at = occurred_at",
+    "reversals.reference": "UPDATE reversals SET reference = ''",
+    "reversal_attempts.asked": "UPDATE reversal_attempts SET asked = 'nothing'",
+    "reversal_attempts.void_under_a_key": "UPDATE reversal_attempts SET asked = 'void'",
+    "reversal_intents.one_outcome": "UPDATE reversal_intents SET confirmed = true, refused_in = 'paid'",
     "registration": "UPDATE history SET sequence = 2 WHERE sequence = 1",
     "one_source": "UPDATE streams SET single_event = 1",
     "deliveries.state": "UPDATE deliveries SET state = 'lost'",
@@ -108,6 +122,20 @@ class TestACheckOfATable:
                     " VALUES ('shop', 'n', 'k', 'c', '{}', 'applied', 'a', now())"
                 )
             )
+            connection.execute(
+                text(
+                    "INSERT INTO reversals (id, merchant, provider, reference, amount, currency, digits,"
+                    " response_code, occurred_at, settles_at, reported_at, actor)"
+                    " VALUES (999, 'shop', 'acme', 'p', 1, 'EUR', 2, '99', now(), now() + interval '1 day', now(), 'a')"
+                )
+            )
+            connection.execute(
+                text(
+                    "INSERT INTO reversal_attempts (reversal_id, at, asked, answer, decided)"
+                    " VALUES (999, now(), 'inquiry', '{}', 'ask again')"
+                )
+            )
+            connection.execute(text("INSERT INTO reversal_intents VALUES (999, 1, 'k', false, NULL, false, now())"))
             connection.execute(text("INSERT INTO api_keys (merchant, hash) VALUES ('shop', 'h')"))
             connection.execute(text("INSERT INTO key_budgets VALUES ('h', 1, true, now())"))
             connection.execute(
