@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     smtp_url: Annotated[SecretStr, _secret(_smtp)] | None = None
     admin_key: Annotated[SecretStr, _secret(_key)] | None = None
     http_address: ListenAddress = Address("127.0.0.1", 8080)
+    http_requests_per_second: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = 50.0
     flower_address: ListenAddress = Address("127.0.0.1", 5555)
     sweep_seconds: Seconds = 1.0
     lease_seconds: Annotated[Seconds, Field(le=600)] = 30.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from sqlalchemy import Engine
 
 from adapters.messages.fields import Identifier, Seconds
@@ -28,10 +28,10 @@ __all__ = [
     "change_merchant",
 ]
 
-CheckName = Literal[
-    "line_items", "payment_methods", "stores", "transaction_extended_fields", "customer_extended_fields"
-]
+CheckName = Literal["line_items", "payment_methods", "stores", "transaction_fields", "customer_fields"]
 CHECKS: Final[tuple[str, ...]] = get_args(CheckName)
+# What two of them were called before there was master data to check against.
+_OLD_NAMES: Final = {"transaction_extended_fields": "transaction_fields", "customer_extended_fields": "customer_fields"}
 _MAIL: Final = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
 
 
@@ -61,6 +61,10 @@ def _tolerance(text: str) -> str:
     return text
 
 
+def _check_name(name: object) -> object:
+    return _OLD_NAMES.get(name, name) if isinstance(name, str) else name
+
+
 Line = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_line)]
 Mail = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_mail)]
 Tolerance = Annotated[
@@ -68,12 +72,20 @@ Tolerance = Annotated[
 ]
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    del schema["default"]
+
+
+# No value of its own: what is left out is not looked at.
+_LEFT_OUT: Final[str] = Field(default="", json_schema_extra=_without_default)
+
+
 class _Terms(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     cancellation_timeout: Seconds | None = None
     checkout_timeout: Seconds | None = None
-    checks: list[CheckName] = []
+    checks: list[Annotated[CheckName, BeforeValidator(_check_name)]] = []
     sanity_queue: bool = False
     auto_retrigger: bool = False
     tolerance: Tolerance = "0"
@@ -91,9 +103,9 @@ class NewMerchant(_Terms):
 class MerchantChange(_Terms):
     """What is named is changed; a timeout that is null is taken away."""
 
-    name: Line = ""
-    email: Mail = ""
-    callback_url: Line = ""
+    name: Line = _LEFT_OUT
+    email: Mail = _LEFT_OUT
+    callback_url: Line = _LEFT_OUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

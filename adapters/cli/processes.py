@@ -1,4 +1,4 @@
-"""`trueup up`, `worker`, `beat`, `flower`, `drain` and `simulator`: what runs until it is asked to end."""
+"""`trueup up`, `worker`, `beat`, `api`, `flower`, `drain` and `simulator`: what runs until it is asked to end."""
 
 import errno
 import os
@@ -20,13 +20,15 @@ from adapters.cli.programs import Program
 from adapters.cli.servers import Reached, engine_of, reach
 from adapters.cli.supervisor import Supervisor, spawn
 from adapters.persistence.migrate import upgrade
+from config.kept import ADMIN_KEY
 from config.messaging import QUEUES
-from config.settings import load
+from config.settings import Settings, load
 from config.urls import Address
 
 _GLANCE_SECONDS: Final = 0.2
 _LOOK_AFTER_SERVERS_SECONDS: Final = 5.0
 _KILLED: Final = 128
+_SETTING_OF: Final = {"api": "TRUEUP_HTTP_ADDRESS", "flower": "TRUEUP_FLOWER_ADDRESS"}
 
 
 class Stop:
@@ -67,9 +69,11 @@ def up() -> None:
         logs = settings.home / "logs" if reached.is_embedded else None
         supervisor = Supervisor(logs=logs, say=say)
         try:
+            listening = {"api": settings.http_address, "flower": settings.flower_address}
             for program in programs.everything(reached):
-                if program.name == "flower" and _is_taken(settings.flower_address):
-                    say(f"TRUEUP_FLOWER_ADDRESS: {settings.flower_address} is taken by another program; no Flower then")
+                address = listening.get(program.name)
+                if address is not None and _is_taken(address):
+                    say(f"{_SETTING_OF[program.name]}: {address} is taken by another program; no {program.name} then")
                 else:
                     supervisor.start(program.name, program.argv, program.env)
             _announce(reached)
@@ -107,6 +111,13 @@ def worker(
 def beat() -> None:
     """Run the process that ticks; any number of them may run."""
     _run(programs.beat)
+
+
+def api() -> None:
+    """Run HTTP for merchants and operators; any number of them may run."""
+    settings = load()
+    say(f"api: http://{settings.http_address}, {_admin_key(settings)}")
+    _run(programs.api)
 
 
 def flower() -> None:
@@ -157,10 +168,16 @@ def _migrate(reached: Reached) -> None:
 
 def _announce(reached: Reached) -> None:
     settings = reached.settings
-    say(f"up: workers {', '.join(programs.WORKERS)}, beat and flower")
+    say(f"up: workers {', '.join(programs.WORKERS)}, beat, api and flower")
+    say(f"api: http://{settings.http_address}, {_admin_key(settings)}")
     say(f"flower: http://{settings.flower_address}, {_login(settings.home)}")
     if reached.is_embedded:
         say(f"home: {settings.home}, logs in {settings.home / 'logs'}")
+
+
+def _admin_key(settings: Settings) -> str:
+    kept = settings.home / ADMIN_KEY
+    return f"operator's key {'of TRUEUP_ADMIN_KEY' if settings.admin_key is not None else f'in {kept}'}"
 
 
 def _login(home: object) -> str:

@@ -1,13 +1,13 @@
 """The command lines of the programs that run beside us: never imported, always started."""
 
 import os
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.cli.servers import Reached
+from config.kept import ADMIN_KEY, FLOWER_PASSWORD, kept_secret
 from config.messaging import (
     INTAKE,
     NOTIFICATIONS,
@@ -73,22 +73,22 @@ def flower(reached: Reached) -> Program:
     return Program("flower", [*_CELERY, "flower", *options], _environment(reached, login))
 
 
+def api(reached: Reached) -> Program:
+    """HTTP for merchants and operators. The operator's key that was made here goes by the environment."""
+    settings = reached.settings
+    made = {} if settings.admin_key is not None else {"TRUEUP_ADMIN_KEY": kept_secret(settings.home, ADMIN_KEY)}
+    return Program("api", [sys.executable, "-m", "adapters.http"], _environment(reached, made))
+
+
 def flower_password(settings: Settings) -> str:
-    """Return the password of Flower's only user, made at the first start and kept for its owner's eyes."""
-    file = settings.home / "flower.password"
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as kept:
-            kept.write(secrets.token_urlsafe(24))
-    except FileExistsError:
-        pass
-    return file.read_text().strip()
+    """Return the password of Flower's only user."""
+    return kept_secret(settings.home, FLOWER_PASSWORD)
 
 
 def everything(reached: Reached) -> list[Program]:
     """Return what `up` runs."""
     workers = [worker(reached, name, queues) for name, queues in WORKERS.items()]
-    return [*workers, beat(reached), flower(reached)]
+    return [*workers, beat(reached), api(reached), flower(reached)]
 
 
 def patience(settings: Settings) -> float:

@@ -35,7 +35,7 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
 def field_errors(error: ValidationError, *, prefix: str = "") -> tuple[FieldError, ...]:
     """Return one (field, reason) for each thing that is wrong, up to a hundred."""
     found = error.errors(include_url=False, include_input=False)
-    listed = [FieldError(field=_path(prefix, one["loc"]), reason=_reason(one)) for one in found[:_MOST_ERRORS]]
+    listed = [FieldError(field=_path(prefix, one["loc"]), reason=reason_of(one)) for one in found[:_MOST_ERRORS]]
     if len(found) > _MOST_ERRORS:
         listed.append(FieldError(field=prefix, reason=f"and {len(found) - _MOST_ERRORS} more fields are wrong"))
     return tuple(listed)
@@ -51,7 +51,8 @@ def _path(prefix: str, location: Sequence[int | str]) -> str:
     return path
 
 
-def _reason(one: Mapping[str, Any]) -> str:
+def reason_of(one: Mapping[str, Any]) -> str:
+    """Return pydantic's error in words that need no Python."""
     context = one.get("ctx", {})
     if one["type"] == "value_error":
         return str(context["error"])

@@ -81,7 +81,8 @@ class TestUp:
     @pytest.fixture
     def environment(self, home: Path) -> dict[str, str]:
         inherited = {name: text for name, text in os.environ.items() if not name.startswith("TRUEUP_")}
-        return inherited | {"TRUEUP_HOME": str(home), "TRUEUP_FLOWER_ADDRESS": f"127.0.0.1:{free_ports(1)[0]}"}
+        flower, api = (f"127.0.0.1:{port}" for port in free_ports(2))
+        return inherited | {"TRUEUP_HOME": str(home), "TRUEUP_FLOWER_ADDRESS": flower, "TRUEUP_HTTP_ADDRESS": api}
 
     def test_runs_everything_until_it_is_asked_to_end(self, home: Path, environment: dict[str, str]) -> None:
         log = home / "up.log"
@@ -96,7 +97,9 @@ class TestUp:
                 producer.send_task("intake.checkout_completed", kwargs={"merchant": "shop", "order": "A1"})
             until(lambda: _backlog(environment)["commands_waiting"] == 1)
             until(lambda: _asks_for_a_login(environment["TRUEUP_FLOWER_ADDRESS"]))
-            assert (home / "flower.password").stat().st_mode & 0o777 == 0o600
+            until(lambda: _is_ready(environment["TRUEUP_HTTP_ADDRESS"]))
+            for kept in ("flower.password", "admin.key"):
+                assert (home / kept).stat().st_mode & 0o777 == 0o600
         finally:
             up.send_signal(signal.SIGTERM)
             returned = up.wait(2 * SOON)
@@ -119,6 +122,14 @@ def _asks_for_a_login(address: str) -> bool:
     except OSError:
         return False
     return False
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{address}/readyz") as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 class TestAProcessOfOurs:

@@ -61,7 +61,8 @@ def stage(*, seed: int) -> Iterator[Stage]:
     """
     home = load().home / "demo"
     flower = f"127.0.0.1:{_free_port()}"
-    own = {**_SETTINGS, "TRUEUP_HOME": str(home), "TRUEUP_FLOWER_ADDRESS": flower}
+    listening = {"TRUEUP_FLOWER_ADDRESS": flower, "TRUEUP_HTTP_ADDRESS": f"127.0.0.1:{_free_port()}"}
+    own = {**_SETTINGS, "TRUEUP_HOME": str(home), **listening}
     with alone(home.with_name("demo.lock"), "demo"), _environment(own):
         embedded.stop(home, _SERVERS)  # those of a demo that was killed
         shutil.rmtree(home, ignore_errors=True)

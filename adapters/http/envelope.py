@@ -1,0 +1,88 @@
+"""What is about every request: its trace, its log line, its figures, and an answer whatever happens inside."""
+
+import re
+import secrets
+import time
+from typing import Any, Final
+from urllib.parse import unquote
+
+import structlog
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapters.http.metrics import Requests
+from adapters.http.problems import on_bug
+
+# No name of ours may hold a control character, so this one stands for a slash inside a name.
+_SLASH: Final = "\x1f"
+_ESCAPED_SLASH: Final = re.compile(r"%2f", re.IGNORECASE)
+_HEADERS: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+
+log = structlog.get_logger(__name__)
+
+
+def unmasked(text: str) -> str:
+    """Return a part of the path with the slashes that were escaped in it."""
+    return text.replace(_SLASH, "/")
+
+
+class Envelope:
+    """The outermost of our own: nothing inside it ends without an answer, and all it counts has bounded labels."""
+
+    def __init__(self, app: ASGIApp, requests: Requests) -> None:
+        self._app = app
+        self._requests = requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        _keep_slashes(scope)
+        scope["trace"] = secrets.token_hex(8)
+        answer = _Answer(send, scope["trace"])
+        began = time.monotonic()
+        with structlog.contextvars.bound_contextvars(trace=scope["trace"]):
+            try:
+                await self._app(scope, receive, answer)
+            except Exception as error:  # noqa: BLE001 - the last one: the caller gets an answer, the log the error
+                response = on_bug(Request(scope), error)
+                if not answer.status:
+                    await response(scope, receive, answer)
+            self._count(scope, answer.status, time.monotonic() - began)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        route = route_of(scope)
+        self._requests.count(route, scope["method"], status, seconds)
+        log.info("http.answered", route=route, status=status, milliseconds=round(seconds * 1000))
+
+
+def route_of(scope: Scope) -> str:
+    """Return the route's own pattern: what a client puts into an address is no label."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    return path or "none"
+
+
+def _keep_slashes(scope: Scope) -> None:
+    """Let `%2F` be part of a name, which the server has made a slash of by now."""
+    raw: bytes | None = scope.get("raw_path")
+    if raw is not None and b"%2" in raw:
+        path = raw.decode("latin-1").partition("?")[0]
+        scope["path"] = unquote(_ESCAPED_SLASH.sub(_SLASH, path))
+
+
+class _Answer:
+    """Passes an answer on with the headers that every one has, and remembers its status."""
+
+    def __init__(self, send: Send, trace: str) -> None:
+        self._send = send
+        self._trace = trace
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers: list[Any] = list(message.get("headers", []))
+            known = {name.lower() for name, _ in headers}
+            more = (*_HEADERS, (b"trueup-trace", self._trace.encode()))
+            message = {**message, "headers": [*headers, *((n, v) for n, v in more if n not in known)]}
+        await self._send(message)

@@ -1,0 +1,164 @@
+"""What is wrong with a request: problem+json (RFC 9457) with a stable `type`, whoever found it out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+
+from adapters.bootstrap import Conflict, StoreUnavailable
+from adapters.messages.reasons import reason_of
+from domain.model.command import FieldError
+
+MEDIA_TYPE: Final = "application/problem+json"
+_URN: Final = "urn:trueup:problem:"
+_LONGEST_FIELD: Final = 200
+_MOST_ERRORS: Final = 100
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One row for each kind of problem: what clients match on, the status that goes with it, and what it means."""
+
+    name: str
+    status: int
+    title: str
+
+    @property
+    def type(self) -> str:
+        return f"{_URN}{self.name}"
+
+
+MALFORMED: Final = Kind("malformed-body", 400, "The body cannot be read as JSON")
+UNAUTHENTICATED: Final = Kind("unauthenticated", 401, "A key is needed, and none that is live was given")
+BAD_SIGNATURE: Final = Kind("bad-signature", 401, "The event is not signed as its provider signs")
+FORBIDDEN: Final = Kind("forbidden", 403, "This key may not do that")
+NOT_FOUND: Final = Kind("not-found", 404, "There is no such thing here")
+NOT_ALLOWED: Final = Kind("method-not-allowed", 405, "This address does not take that method")
+TOO_SLOW: Final = Kind("body-too-slow", 408, "The body did not arrive in time")
+CONFLICT: Final = Kind("conflict", 409, "What is known stands against it")
+IN_FLIGHT: Final = Kind("idempotency-key-in-flight", 409, "A request under this key is still under way")
+TOO_LARGE: Final = Kind("body-too-large", 413, "The body is too large")
+UNSUPPORTED: Final = Kind("unsupported-media-type", 415, "The body should be application/json in UTF-8")
+INVALID: Final = Kind("invalid-fields", 422, "Some fields cannot be used")
+REUSED: Final = Kind("idempotency-key-reused", 422, "This key was used for another request")
+TOO_MANY: Final = Kind("too-many-requests", 429, "This key has made too many requests")
+INTERNAL: Final = Kind("internal-error", 500, "Something here is broken")
+UNAVAILABLE: Final = Kind("unavailable", 503, "The database does not answer; nothing is known to be kept")
+
+KINDS: Final = (
+    MALFORMED, UNAUTHENTICATED, BAD_SIGNATURE, FORBIDDEN, NOT_FOUND, NOT_ALLOWED, TOO_SLOW, CONFLICT, IN_FLIGHT,
+    TOO_LARGE, UNSUPPORTED, INVALID, REUSED, TOO_MANY, INTERNAL, UNAVAILABLE,
+)  # fmt: skip
+_OF_STATUS: Final[Mapping[int, Kind]] = MappingProxyType({kind.status: kind for kind in reversed(KINDS)})
+
+
+class Problem(Exception):
+    """Ends a request with an answer that says what is wrong, and which fields of it."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str | None = None,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail or kind.title)
+        self.kind = kind
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+
+def invalid(field: str, reason: str) -> Problem:
+    return Problem(INVALID, errors=(FieldError(field=field, reason=reason),))
+
+
+def answer_of(problem: Problem, *, trace: str | None = None) -> Response:
+    """Return the problem as it is sent."""
+    kind = problem.kind
+    body: dict[str, Any] = {"type": kind.type, "title": kind.title, "status": kind.status}
+    if problem.detail is not None:
+        body["detail"] = problem.detail
+    if problem.errors:
+        body["errors"] = [{"field": one.field, "reason": one.reason} for one in problem.errors]
+    if trace is not None:
+        body["trace"] = trace
+    return JSONResponse(body, status_code=kind.status, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return answer_of(error, trace=_trace(request))
+
+
+def on_invalid(request: Request, error: Exception) -> Response:
+    """Say of parameters what the framework found wrong, in our words."""
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        FieldError(field=".".join(map(str, one["loc"][1:]))[:_LONGEST_FIELD], reason=reason_of(one))
+        for one in error.errors()[:_MOST_ERRORS]
+    ]
+    return answer_of(Problem(INVALID, errors=errors), trace=_trace(request))
+
+
+def on_http(request: Request, error: Exception) -> Response:
+    """Say in our form what the router found wrong."""
+    assert isinstance(error, HTTPException)
+    kind = _OF_STATUS.get(error.status_code, INTERNAL)
+    headers = dict(error.headers or {})
+    if kind is NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
+    return answer_of(Problem(kind, headers=headers), trace=_trace(request))
+
+
+def on_store_away(request: Request, error: Exception) -> Response:
+    """Say that the database is away, where that is what the error says; anything else is a bug and stays loud."""
+    if isinstance(error, DBAPIError) and not (error.connection_invalidated or isinstance(error, OperationalError)):
+        return on_bug(request, error)
+    log.warning("store.away", error=str(error).splitlines()[0])
+    return answer_of(Problem(UNAVAILABLE, headers={"Retry-After": "2"}), trace=_trace(request))
+
+
+def on_bug(request: Request, error: Exception) -> Response:
+    log.error("http.failed", exc_info=error)
+    return answer_of(Problem(INTERNAL), trace=_trace(request))
+
+
+HANDLERS: Final[Mapping[type[Exception], Any]] = MappingProxyType({
+    Problem: on_problem,
+    RequestValidationError: on_invalid,
+    HTTPException: on_http,
+    StoreUnavailable: on_store_away,
+    Conflict: on_store_away,
+    PoolTimeout: on_store_away,
+    DBAPIError: on_store_away,
+})  # fmt: skip
+
+
+def _allowed(request: Request) -> Sequence[str]:
+    """Return the methods of every route at this address; the router itself names the first route's only."""
+    routes: Sequence[BaseRoute] = request.app.router.routes
+    methods: set[str] = set()
+    for route in routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return sorted(methods)
+
+
+def _trace(request: Request) -> str | None:
+    trace = request.scope.get("trace")
+    return None if trace is None else str(trace)

@@ -1,0 +1,188 @@
+"""Orders: registering them, and what became of them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from fastapi import Query
+from fastapi.responses import JSONResponse
+from pydantic import AfterValidator
+from starlette.responses import Response
+
+from adapters.http import models
+from adapters.http.commands import ACCEPTED, Accepted, Giving, accepted, address_of, own, refusal
+from adapters.http.cursors import page, place_of
+from adapters.http.desk import Here, Merchant, Scope
+from adapters.http.problems import CONFLICT, INVALID, NOT_FOUND, Problem, invalid
+from adapters.http.requests import ONE_OR_MANY
+from adapters.http.routing import USUAL, Cursor, Limit, Name, Word, problems, resource, taking
+from adapters.messages.fields import instant
+from adapters.messages.parsing import MOST_ORDERS
+from adapters.persistence import listings, queries
+from adapters.persistence.orders import SqlOrders
+from domain.model.command import FieldError, RegisterOrder
+from domain.model.money import Currency
+from domain.model.order import Order, OrderStatus
+from domain.rules.deadlines import live_deadline
+from domain.rules.order_lifecycle import OPEN
+
+router = resource("orders")
+
+Moment = Annotated[str, AfterValidator(lambda text: str(instant(text)))]
+_MOST_ERRORS: Final = 100
+
+
+@router.post(
+    "/orders",
+    operation_id="registerOrder",
+    status_code=ACCEPTED,
+    responses={ACCEPTED: {"model": Accepted | models.Registered}, **taking()},
+    openapi_extra=ONE_OR_MANY,
+)
+def register(commands: Giving) -> Response:
+    """Register an order, or up to 1,000 of which each stands or falls by itself."""
+    if "orders" in commands.body:
+        return commands.once(lambda: _register_many(commands))
+    fields = own(commands.body, merchant=commands.merchant)
+
+    def work() -> Response:
+        [told] = commands.tell(RegisterOrder.name, [fields])
+        if told.errors:
+            raise refusal(told)
+        order = str(fields["order"])
+        return accepted({"merchant": commands.merchant, "order": order, "repeat": told.repeat}, address_of(order))
+
+    return commands.once(work)
+
+
+def _register_many(commands: Giving) -> Response:
+    orders = _orders_of(commands.body)
+    merchant = commands.merchant
+    told = commands.tell(RegisterOrder.name, [own(order, merchant=merchant) for order in orders])
+    items = [
+        {
+            "order": order.get("order") if isinstance(order.get("order"), str) else None,
+            "kept": not one.errors,
+            "repeat": one.repeat,
+            "errors": [{"field": error.field, "reason": error.reason} for error in one.errors],
+        }
+        for order, one in zip(orders, told, strict=True)
+    ]
+    if all(one.errors for one in told):
+        kind = CONFLICT if all(one.conflict for one in told) else INVALID
+        errors = [
+            FieldError(field=f"orders[{position}].{error.field}", reason=error.reason)
+            for position, one in enumerate(told)
+            for error in one.errors
+        ]
+        raise Problem(kind, "None of them was kept.", errors=errors[:_MOST_ERRORS])
+    return JSONResponse({"merchant": merchant, "orders": items}, status_code=ACCEPTED)
+
+
+def _orders_of(body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    orders = body["orders"]
+    if not isinstance(orders, list) or not orders:
+        raise invalid("orders", "should be a list of at least one order")
+    if len(orders) > MOST_ORDERS:
+        raise invalid("orders", f"has more than {MOST_ORDERS:,} entries")
+    for position, order in enumerate(orders):
+        if not isinstance(order, dict):
+            raise invalid(f"orders[{position}]", "should be an object")
+    return orders
+
+
+@router.get("/orders", operation_id="listOrders", response_model=models.Page[models.Order])
+def show_all(
+    desk: Here,
+    scope: Scope,
+    status: OrderStatus | None = None,
+    provider: Annotated[Word | None, Query()] = None,
+    created_after: Annotated[Moment | None, Query(json_schema_extra={"format": "date-time"})] = None,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
+) -> Any:
+    """List orders, the youngest first."""
+    before = place_of(cursor, parts=1)
+    with desk.reading() as connection:
+        rows = listings.orders(
+            connection,
+            limit=limit + 1,
+            before=before,
+            merchant=scope,
+            status=status,
+            provider=provider,
+            created_after=None if created_after is None else datetime.fromisoformat(created_after),
+        )
+    return page(rows, limit, key=("id",), item=_listed)
+
+
+@router.get("/orders/{order}", operation_id="getOrder", response_model=models.OrderDetail, responses=problems(404))
+def show(desk: Here, merchant: Merchant, order: Name) -> Any:
+    """Show an order: status, amounts, deadlines, its transaction, and what happens next."""
+    with desk.reading() as connection:
+        key = listings.order_id(connection, merchant, order)
+        if key is None:
+            raise Problem(NOT_FOUND)
+        known = SqlOrders(connection, queries.now(connection), None).get_many([key])[key]
+        row = queries.order(connection, key)
+        due = queries.due_of(connection, key)
+        cases = queries.open_cases_of(connection, key)
+    return _detailed(known, row, due, [case["id"] for case in cases])
+
+
+@router.get(
+    "/orders/{order}/timeline",
+    operation_id="getOrderTimeline",
+    response_model=models.Page[models.TimelineEntry],
+    responses=problems(404),
+)
+def show_timeline(desk: Here, merchant: Merchant, order: Name, limit: Limit = USUAL, cursor: Cursor = None) -> Any:
+    """List everything that happened to an order, the oldest first."""
+    after = place_of(cursor, parts=3)
+    with desk.reading() as connection:
+        key = listings.order_id(connection, merchant, order)
+        if key is None:
+            raise Problem(NOT_FOUND)
+        rows = listings.timeline(connection, key, limit=limit + 1, after=after)
+    return page(rows, limit, key=("moment", "rank", "position"), item=dict)
+
+
+def _listed(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**row, **_amounts(row, Currency(row["currency"], row["digits"]))}
+
+
+def _amounts(row: Mapping[str, Any], currency: Currency) -> Mapping[str, str | None]:
+    return {name: _rendered(row[name], currency) for name in ("amount", "amount_received", "amount_refunded")}
+
+
+def _rendered(amount: Decimal | None, currency: Currency) -> str | None:
+    return None if amount is None else currency.render(amount)
+
+
+def _detailed(order: Order, row: Mapping[str, Any], due: Any, cases: Sequence[int]) -> Mapping[str, Any]:
+    amounts = _amounts(row, order.currency)
+    operations = [{**one, "amount": order.currency.render(one["amount"])} for one in row["operations"]]
+    transaction = {**row, **amounts, "state": row["transaction"], "operations": operations}
+    return {
+        **row,
+        **amounts,
+        "deadlines": _deadlines(order),
+        "transaction": transaction,
+        "next_action": None
+        if due is None
+        else {"action": due["kind"], "at": due["due_at"], "under_way": due["leased"]},
+        "open_cases": cases,
+    }
+
+
+def _deadlines(order: Order) -> Mapping[str, datetime | None]:
+    timeouts, completed = order.timeouts, order.checkout_completed_at
+    live = live_deadline(order) if order.status in OPEN else None
+    cancellation, checkout = timeouts.cancellation, timeouts.checkout
+    return {
+        "cancellation": None if cancellation is None else order.created_at + cancellation,
+        "checkout": None if checkout is None or completed is None else completed + checkout,
+        "payment_window": order.created_at + timeouts.window if cancellation is None else None,
+        "live": None if live is None else live.at,
+    }

@@ -1,0 +1,83 @@
+"""What the routes of every resource have in common: the prefix, a page's parameters, and the problems they share."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query
+from pydantic import AfterValidator, Field
+
+from adapters.http import models
+from adapters.http.commands import PREFIX
+from adapters.http.cursors import MOST, USUAL
+from adapters.http.envelope import unmasked
+from adapters.http.problems import MEDIA_TYPE
+from adapters.messages.fields import identifier
+
+Limit = Annotated[int, Query(ge=1, le=MOST, description="How many items a page has at most.")]
+Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
+Name = Annotated[
+    str,
+    Path(min_length=1, max_length=128, description="The merchant's own name for the order; a slash in it as %2F."),
+    AfterValidator(lambda text: identifier(unmasked(text))),
+]
+Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
+Word = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(identifier)]
+
+_WORDS: Final = {
+    400: "The body is no JSON.",
+    401: "No live key was given.",
+    403: "The key may not do that.",
+    404: "It is not there, or it is another merchant's.",
+    408: "The body did not arrive in time.",
+    409: "What is known stands against it, or a request under this `Idempotency-Key` is under way.",
+    413: "The body is too large.",
+    415: "The body is not `application/json` in UTF-8.",
+    422: "Some fields cannot be used; `errors` names each.",
+    429: "The key has made too many requests; `Retry-After` says how many seconds to wait.",
+    500: "Something here is broken.",
+    503: "The database does not answer.",
+}
+_EVERY: Final = (401, 403, 422, 429, 500, 503)
+_WITH_BODY: Final = (400, 408, 413, 415)
+
+__all__ = [
+    "USUAL",
+    "Cursor",
+    "Id",
+    "Limit",
+    "Name",
+    "Word",
+    "open_resource",
+    "operators_only",
+    "problems",
+    "resource",
+    "taking",
+]
+
+operators_only: Final[Mapping[str, Any]] = {"x-operators-only": True}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return how the document describes these statuses."""
+    return {
+        status: {"description": _WORDS[status], "content": {MEDIA_TYPE: {"schema": _PROBLEM}}}
+        for status in sorted(statuses)
+    }
+
+
+def resource(tag: str) -> APIRouter:
+    """Return the router of one resource."""
+    return APIRouter(prefix=PREFIX, tags=[tag], responses=problems(*_EVERY))
+
+
+def open_resource(tag: str) -> APIRouter:
+    """Return the router of a resource that asks for no key."""
+    return APIRouter(prefix=PREFIX, tags=[tag])
+
+
+def taking(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the problems of a route that takes a body, and those beside them."""
+    return problems(*_WITH_BODY, 409, *statuses)
+
+
+_PROBLEM: Final = {"$ref": f"#/components/schemas/{models.Problem.__name__}"}
