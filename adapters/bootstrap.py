@@ -52,6 +52,9 @@ _REVERSALS: Final = (Work.VOID, Work.CANCEL, Work.CONFIRM, Work.REVERSE)
 # A command that is refused for one of these names what stands already, or has moved on.
 _OF_STATE: Final = frozenset({"order", "reference"})
 
+# A command that is refused for one of these names what stands already, or has moved on.
+_OF_STATE: Final = frozenset({"order", "reference"})
+
 # One endpoint gets this much of a worker at once, so that a slow one never has it all.
 _ENDPOINT_CONCURRENCY: Final = 32
 _ENDPOINT_RATE: Final = 500.0
