@@ -51,6 +51,17 @@ One try of the customer. Only the current one may close an order.
 ```
 
 {diagrams.attempt_table()}
+
+## A reversal
+
+A transaction that timed out is undone. Each attempt asks first; a void is never sent when the settlement time has
+passed, and an attempt is kept for just before it.
+
+{diagrams.reversal_table()}
+
+What our own void has undone ends as VOIDED, also where only the next query shows it. An end leaves:
+
+{diagrams.outcome_table()}
 """
 
 

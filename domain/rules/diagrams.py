@@ -8,9 +8,11 @@ from typing import Final, TypeVar
 from domain.model.order import OrderStatus as S
 from domain.model.transaction import AttemptState as A
 from domain.model.transaction import ParentState as P
+from domain.model.transaction import ReversalOutcome as R
 from domain.rules import order_lifecycle, transaction_lifecycle
 from domain.rules.lifecycle import is_final
 from domain.rules.order_lifecycle import FROM_PARENT, OWES, Owes
+from domain.rules.reversal import COUNTED, ENDS, READING, Said
 
 State = TypeVar("State", bound=StrEnum)
 Sig = TypeVar("Sig", bound=StrEnum)
@@ -54,6 +56,20 @@ _ATTEMPT_MEANS: Final[Mapping[A, str]] = MappingProxyType({
     A.COD: "cash on delivery was chosen",
 })  # fmt: skip
 
+# What an answer is called that no word of the provider's leads to.
+_SAID: Final[Mapping[Said, str]] = MappingProxyType({
+    Said.SETTLED: "the same, and settled",
+    Said.NO_RECORD: "no record",
+    Said.COULD_NOT_ASK: "nothing that we could read, or of another payment",
+})  # fmt: skip
+_OUTCOME_MEANS: Final[Mapping[R, str]] = MappingProxyType({
+    R.DECLINED: "nothing was taken, so nothing is to be undone",
+    R.ALREADY_REVERSED: "it was undone before, and not by us",
+    R.VOIDED: "the provider has voided it under our key",
+    R.SETTLEMENT_PASSED: "it has settled: a case, unless it was never on record",
+    R.EXHAUSTED: "the attempts are used up: a case",
+})  # fmt: skip
+
 
 def order_diagram() -> str:
     """Return the order's machine as Mermaid text."""
@@ -87,6 +103,29 @@ def parent_table() -> str:
 def attempt_table() -> str:
     """Return what each state of an attempt means."""
     return _table(("state", "meaning"), [(state, _ATTEMPT_MEANS[state]) for state in A])
+
+
+def reversal_table() -> str:
+    """Return what a query of a timed-out transaction may bring, and what follows from it."""
+    return _table(("the provider says", "then"), [(_said(said), _follows(said)) for said in Said])
+
+
+def outcome_table() -> str:
+    """Return what each end of a reversal means."""
+    return _table(("outcome", "meaning"), [(outcome, _OUTCOME_MEANS[outcome]) for outcome in R])
+
+
+def _said(said: Said) -> str:
+    words = [status.value for status, means in READING.items() if means is said]
+    return ", ".join(words) or _SAID[said]
+
+
+def _follows(said: Said) -> str:
+    if said in ENDS:
+        return f"stop: {ENDS[said]}"
+    if said is Said.APPROVED:
+        return "void it under the recorded key, and ask again"
+    return "ask again later" if said in COUNTED else "ask again later; this uses up no attempt"
 
 
 def _drives(state: P) -> str:

@@ -2,16 +2,19 @@ import re
 
 import pytest
 
+from domain.model.answer import ProviderStatus
 from domain.model.order import OrderStatus
-from domain.model.transaction import AttemptState, ParentState
+from domain.model.transaction import AttemptState, ParentState, ReversalOutcome
 from domain.rules import order_lifecycle, transaction_lifecycle
 from domain.rules.diagrams import (
     attempt_diagram,
     attempt_table,
     order_diagram,
     order_table,
+    outcome_table,
     parent_diagram,
     parent_table,
+    reversal_table,
 )
 from domain.rules.lifecycle import edges
 from tests.check_docs import pages
@@ -46,10 +49,22 @@ class TestADiagram:
 class TestATable:
     @pytest.mark.parametrize(
         ("table", "states"),
-        [(order_table(), OrderStatus), (parent_table(), ParentState), (attempt_table(), AttemptState)],
+        [
+            (order_table(), OrderStatus),
+            (parent_table(), ParentState),
+            (attempt_table(), AttemptState),
+            (outcome_table(), ReversalOutcome),
+        ],
     )
     def test_has_a_row_for_each_state(self, table: str, states: type[OrderStatus]) -> None:
         assert re.findall(r"^\| (\w+) \|", table, flags=re.MULTILINE)[1:] == [state.value for state in states]
+
+    def test_of_reversals_says_what_follows_from_each_word(self) -> None:
+        table = reversal_table()
+
+        assert all(re.search(rf"\b{status.value}\b", table) for status in ProviderStatus)
+        assert "| voided, canceled, refunded | stop: ALREADY_REVERSED |" in table
+        assert "| no record | ask again later; this uses up no attempt |" in table
 
 
 class TestAGeneratedPage:
