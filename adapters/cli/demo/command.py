@@ -19,6 +19,8 @@ from adapters.cli.demo.plan import DemoOrder, make_plan
 from adapters.cli.demo.play import Play, Producer
 from adapters.cli.demo.report import Display, Moment, Report, as_json, display, show
 from adapters.cli.demo.stage import Stage, stage
+from adapters.cli.demo.timeouts import DemoTimeout, make_timeouts
+from adapters.cli.demo.undoing import judge_timeouts
 from adapters.cli.output import complain, say, show_json
 from adapters.cli.processes import Stop, stopping
 from adapters.cli.programs import WORKERS
@@ -30,12 +32,27 @@ _STEP_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 0.5
 _QUIET_LOOKS: Final = 3
 _ONE_BAD_IN: Final = 40
+# Of a hundred orders, so many timeouts besides.
+_TIMEOUTS_PERCENT: Final = 15
 _MOST_ORDERS: Final = 20_000
 _INTERRUPTED: Final = 130
 
 
 class Interrupted(Exception):
     """Somebody has asked us to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that will happen. Of the orders some have to do with timeouts, the `others` with none."""
+
+    others: Sequence[DemoOrder]
+    timeouts: Sequence[DemoTimeout]
+    bad: Sequence[BadMessage]
+
+    @property
+    def orders(self) -> Sequence[DemoOrder]:
+        return [*self.others, *(order for timeout in self.timeouts for order in timeout.orders)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +67,12 @@ def main(arguments: Sequence[str]) -> int:
     """Run the demo; return 0 if nothing is off, 1 if something is, 130 if it was stopped."""
     options = _options(arguments)
     began = time.monotonic()
-    plan = make_plan(orders=options.orders, seed=options.seed, seconds=_SPREAD_SECONDS)
-    bad = list(bad_messages(max(options.orders // _ONE_BAD_IN, 1)))
+    plan = _plan(options)
     try:
         with stopping() as stop, stage(seed=options.seed) as world:
             # Before the first message: what is compared at the end is what was written here.
             (world.home / "expected.json").write_bytes(_written(plan))
-            report = _run(plan, bad, world, stop, options=options)
+            report = _run(plan, world, stop, options=options)
     except Interrupted:
         complain("demo: stopped")
         return _INTERRUPTED
@@ -91,28 +107,50 @@ def _count(text: str) -> int:
     return count
 
 
-def _run(plan: Sequence[DemoOrder], bad: Sequence[BadMessage], world: Stage, stop: Stop, *, options: Options) -> Report:
+def _plan(options: Options) -> Plan:
+    """Plan as many orders as were asked for, those of timeouts included."""
+    count = options.orders * _TIMEOUTS_PERCENT // 100
+    timeouts = make_timeouts(count=count, seed=options.seed, seconds=_SPREAD_SECONDS)
+    theirs = sum(len(timeout.orders) for timeout in timeouts)
+    others = make_plan(orders=options.orders - theirs, seed=options.seed, seconds=_SPREAD_SECONDS)
+    bad = list(bad_messages(max(options.orders // _ONE_BAD_IN, 1)))
+    return Plan(others=others, timeouts=timeouts, bad=bad)
+
+
+def _run(plan: Plan, world: Stage, stop: Stop, *, options: Options) -> Report:
     producer = Producer(world.broker_url)
     if not options.json:
-        say(f"{len(plan)} orders, three providers of which one dies for a while; flower: http://{world.flower}")
+        say(
+            f"{len(plan.orders)} orders and {len(plan.timeouts)} timeouts, "
+            f"providers of which one dies for a while; flower: http://{world.flower}"
+        )
     producer.wait_for_workers(len(WORKERS), stop)
-    play = Play(plan, bad, simulator=world.simulator, receiver=world.receiver, producer=producer)
+    play = Play(
+        plan.orders,
+        plan.timeouts,
+        plan.bad,
+        simulator=world.simulator,
+        receiver=world.receiver,
+        producer=producer,
+    )
     world.simulator.set_rules(options.seed, rules())
     play.begin()
     with display(quiet=options.json) as shown:
         off = _perform(play, plan, world, stop, shown)
     evidence = Evidence(
         orders=looking.orders(world.engine),
+        reversals=looking.reversals(world.engine),
         ledger=world.simulator.ledger(),
         callbacks=world.receiver.entries,
         refused_messages=looking.refused_messages(world.engine),
     )
     off += [Off("the play", unplayed) for unplayed in play.unplayed()]
-    off += judge(plan, bad, evidence)
+    off += judge(plan.orders, plan.bad, evidence)
+    off += judge_timeouts(plan.timeouts, evidence)
     return _report(plan, evidence, off, _verify(), world, producer)
 
 
-def _perform(play: Play, plan: Sequence[DemoOrder], world: Stage, stop: Stop, shown: Display) -> list[Off]:
+def _perform(play: Play, plan: Plan, world: Stage, stop: Stop, shown: Display) -> list[Off]:
     """Let everything happen, until all is at rest or the time is up; return what went wrong on the way.
 
     Raises:
@@ -133,14 +171,15 @@ def _perform(play: Play, plan: Sequence[DemoOrder], world: Stage, stop: Stop, sh
         shown(
             Moment(
                 seconds=looked - began,
-                planned=len(plan),
+                planned=len(plan.orders),
                 begun=play.begun,
                 progress=progress,
                 callbacks=len(world.receiver.entries),
                 calls=world.simulator.calls(),
             )
         )
-        is_quiet = not progress.due and progress.orders >= len(plan) and play.is_over
+        has_come = progress.orders >= len(plan.orders) and progress.undone >= len(plan.timeouts)
+        is_quiet = not progress.due and has_come and play.is_over
         quiet_looks = quiet_looks + 1 if is_quiet else 0
         # What was just taken from the queue is seen nowhere for a moment.
         if quiet_looks == _QUIET_LOOKS:
@@ -158,7 +197,7 @@ def _verify() -> list[str]:
 
 
 def _report(
-    plan: Sequence[DemoOrder],
+    plan: Plan,
     evidence: Evidence,
     off: Sequence[Off],
     breaches: Sequence[str],
@@ -166,9 +205,10 @@ def _report(
     producer: Producer,
 ) -> Report:
     return Report(
-        orders=len(plan),
+        orders=len(plan.orders),
         seconds=0.0,
         ends=figures.ends_of(evidence),
+        reversals=figures.reversals_of(evidence),
         calls=world.simulator.calls(),
         effects=figures.effects_of(evidence),
         callbacks=figures.callbacks_of(evidence),
@@ -179,7 +219,7 @@ def _report(
                 "p99": figures.percentile(seconds, 0.99),
                 "most": seconds[-1],
             }
-            for provider, seconds in figures.latencies_of(plan, evidence).items()
+            for provider, seconds in figures.latencies_of(plan.others, evidence).items()
         },
         messages=dict(sorted(producer.sent.items())),
         refused_messages=evidence.refused_messages,
@@ -188,8 +228,8 @@ def _report(
     )
 
 
-def _written(plan: Sequence[DemoOrder]) -> bytes:
-    rows: list[dict[str, Any]] = [
+def _written(plan: Plan) -> bytes:
+    orders: list[dict[str, Any]] = [
         {
             "merchant": planned.merchant,
             "order": planned.order,
@@ -197,6 +237,19 @@ def _written(plan: Sequence[DemoOrder]) -> bytes:
             "expected": planned.scenario.expected,
             "why": planned.scenario.why,
         }
-        for planned in plan
+        for planned in plan.orders
     ]
-    return msgspec.json.format(msgspec.json.encode(rows, enc_hook=sorted), indent=1)
+    timeouts: list[dict[str, Any]] = [
+        {
+            "merchant": planned.merchant,
+            "provider": planned.provider,
+            "reference": planned.reference,
+            "orders": [order.order for order in planned.orders],
+            "script": planned.payment,
+            "expected": planned.scenario.expected,
+            "why": planned.scenario.why,
+        }
+        for planned in plan.timeouts
+    ]
+    written = {"orders": orders, "timeouts": timeouts}
+    return msgspec.json.format(msgspec.json.encode(written, enc_hook=sorted), indent=1)

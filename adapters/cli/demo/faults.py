@@ -7,6 +7,7 @@ from typing import Any, Final
 DEAD_PROVIDER: Final = "acme"
 _DEAD_FROM: Final = 8.0
 DEAD_SECONDS: Final = 15.0
+SILENT_PROVIDER: Final = "dusk"
 
 # Two seconds are adequate to these providers (`providers.toml`), so four are a timeout.
 _PAST_THE_TIMEOUT: Final = 4.0
@@ -17,6 +18,8 @@ def rules() -> list[dict[str, Any]]:
     return [
         {"provider": DEAD_PROVIDER, "fault": "refuse_connection", "between": [_DEAD_FROM, _DEAD_FROM + DEAD_SECONDS]},
         {"provider": "*", "reference": "stubborn*", "operation": "cancel", "fault": "refused"},
+        {"provider": SILENT_PROVIDER, "fault": "refuse_connection"},
+        *({"provider": "*", **rule} for rule in _OF_TIMEOUTS),
         *({"provider": "*", "operation": "inquiry", **rule} for rule in _OF_INQUIRIES),
         *({"provider": "*", "operation": "effect", **rule} for rule in _OF_EFFECTS),
     ]
@@ -58,6 +61,22 @@ _OF_EFFECTS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
+# By the names in `reversing.py`.
+_OF_TIMEOUTS: Final[tuple[dict[str, Any], ...]] = (
+    {"reference": "void_answer_lost*", "operation": "void", "calls": [1], "fault": "drop", "point": "after"},
+    {"reference": "void_not_arrived*", "operation": "void", "calls": [1], "fault": "drop", "point": "before"},
+    {"reference": "never_voided*", "operation": "void", "fault": "refused"},
+    {
+        "reference": "voided_at_the_second_try*",
+        "operation": "void",
+        "calls": [1],
+        "fault": "refused",
+        "payment_status": "authorized",
+    },
+    {"reference": "unreadable*", "operation": "inquiry", "fault": "nonsense", "variant": "not_a_payment"},
+)
+
+
 @dataclass(frozen=True, slots=True)
 class BadMessage:
     """`merchant` is who must be told that it was refused; None where nobody can be."""
@@ -78,9 +97,9 @@ def bad_messages(count: int) -> Iterator[BadMessage]:
             "amount": "12.30",
             "currency": "EUR",
         }
-        wrong = _WRONG[number % len(_WRONG)]
+        task, wrong = _WRONG_MESSAGES[number % len(_WRONG_MESSAGES)]
         known = wrong.get("merchant") is None
-        yield BadMessage("intake.register_order", good | wrong, "hotel" if known else None)
+        yield BadMessage(task, good | wrong, "hotel" if known else None)
 
 
 _WRONG: Final[tuple[dict[str, Any], ...]] = (
@@ -95,4 +114,17 @@ _WRONG: Final[tuple[dict[str, Any], ...]] = (
     {"cancellation_timeout": "soon"},
     {"created_at": "2026-02-30T12:00:00Z"},
     {"merchant": "stranger"},
+)
+_WRONG_REPORTS: Final[tuple[dict[str, Any], ...]] = (
+    {"response_code": "00"},  # an answer, and no timeout
+    {"response_code": "798", "settles_at": "2026-01-01T12:00:00Z"},
+    {"response_code": "99", "amount": "12.345"},
+    {"response_code": "797", "provider": "nobody"},
+    {"response_code": 799},
+)
+# In turns, so that the first few hold both.
+_WRONG_MESSAGES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    *(("intake.register_order", wrong) for wrong in _WRONG[:1]),
+    *(("intake.report_timeout", {"occurred_at": "2026-01-01T12:00:00Z", **wrong}) for wrong in _WRONG_REPORTS),
+    *(("intake.register_order", wrong) for wrong in _WRONG[1:]),
 )

@@ -29,6 +29,12 @@ def ends_of(evidence: Evidence) -> Mapping[str, int]:
     return dict(ends.most_common())
 
 
+def reversals_of(evidence: Evidence) -> Mapping[str, int]:
+    """Return {outcome, with its open cases: how many reversals}, the most first."""
+    ends = Counter(" + ".join([str(found.outcome), *found.cases]) for found in evidence.reversals.values())
+    return dict(ends.most_common())
+
+
 def callbacks_of(evidence: Evidence) -> Mapping[str, int]:
     """Return {what became of callbacks: how many}."""
     outcomes = Counter(entry["outcome"] for entry in evidence.callbacks)

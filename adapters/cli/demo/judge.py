@@ -5,14 +5,15 @@ It knows the scripts, the simulator's ledger and the callbacks. Of Trueup it see
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from adapters.cli.demo.faults import BadMessage
-from adapters.cli.demo.looking import Found
+from adapters.cli.demo.looking import Found, FoundReversal
 from adapters.cli.demo.plan import DemoOrder
 
 Entry: TypeAlias = Mapping[str, Any]
+Payment: TypeAlias = tuple[str, str]  # provider, reference
 
 # What is true at a provider while money is there, and which orders say so.
 _HAS_MONEY: Final = frozenset({"paid", "refund_pending", "refund_rejected", "refunded"})
@@ -32,6 +33,7 @@ class Evidence:
     """All that is left after a run."""
 
     orders: Mapping[tuple[str, str], Found]
+    reversals: Mapping[tuple[str, str], FoundReversal] = field(default_factory=dict)
     ledger: Sequence[Entry]
     callbacks: Sequence[Entry]
     refused_messages: int
@@ -64,14 +66,7 @@ def _ends(plan: Sequence[DemoOrder], orders: Mapping[tuple[str, str], Found]) ->
 
 def _truths(plan: Sequence[DemoOrder], evidence: Evidence) -> Iterator[Off]:
     """Compare with what is true at the provider, whatever it told us."""
-    states: dict[tuple[str, str], str] = {}
-    done: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for entry in evidence.ledger:
-        payment = (entry["provider"], entry["reference"])
-        if entry["operation"] == "state":
-            states[payment] = entry["status"]
-        elif entry["result"] == "done":
-            done[payment].append(entry["operation"])
+    states, done = truth_of(evidence.ledger)
     for planned in plan:
         payment = (planned.provider, planned.reference)
         expected = planned.scenario.expected
@@ -83,6 +78,19 @@ def _truths(plan: Sequence[DemoOrder], evidence: Evidence) -> Iterator[Off]:
         found = evidence.orders.get((planned.merchant, planned.order))
         if found and (state in _HAS_MONEY) != (found.status in _SAYS_SO):
             yield Off(planned.order, f"is {found.status} here and {state} at its provider: money is lost or made up")
+
+
+def truth_of(ledger: Sequence[Entry]) -> tuple[Mapping[Payment, str], Mapping[Payment, Sequence[str]]]:
+    """Return what every payment is in the end, and what was done to it by us."""
+    states: dict[Payment, str] = {}
+    done: dict[Payment, list[str]] = defaultdict(list)
+    for entry in ledger:
+        payment = (entry["provider"], entry["reference"])
+        if entry["operation"] == "state":
+            states[payment] = entry["status"]
+        elif entry["result"] == "done":
+            done[payment].append(entry["operation"])
+    return states, done
 
 
 def _callbacks(plan: Sequence[DemoOrder], evidence: Evidence) -> Iterator[Off]:

@@ -12,7 +12,13 @@ _CASES: Final = text("SELECT count(*) FROM cases WHERE closed_at IS NULL")
 _ORDERS: Final = text(
     "SELECT o.merchant, o.reference, o.status, o.reason, o.canceled_by, o.sequence,"
     " coalesce(array_agg(c.kind ORDER BY c.kind) FILTER (WHERE c.kind IS NOT NULL), '{}')"
-    " FROM orders o LEFT JOIN cases c ON c.order_id = o.id AND c.closed_at IS NULL GROUP BY o.id"
+    " FROM orders o LEFT JOIN cases c ON c.subject = o.id AND c.closed_at IS NULL GROUP BY o.id"
+)
+_UNDONE: Final = text("SELECT count(*) FROM reversals WHERE outcome IS NOT NULL")
+_REVERSALS: Final = text(
+    "SELECT r.provider, r.reference, r.merchant, r.outcome,"
+    " coalesce(array_agg(c.kind ORDER BY c.kind) FILTER (WHERE c.kind IS NOT NULL), '{}')"
+    " FROM reversals r LEFT JOIN cases c ON c.subject = r.id AND c.closed_at IS NULL GROUP BY r.id"
 )
 _REFUSED: Final = text('SELECT name, merchant, "order", times FROM refused_messages')
 
@@ -22,6 +28,7 @@ class Progress:
     statuses: Mapping[str, int]
     due: int
     cases: int
+    undone: int = 0
 
     @property
     def orders(self) -> int:
@@ -39,10 +46,20 @@ class Found:
     cases: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FoundReversal:
+    """A reversal as it stands."""
+
+    merchant: str
+    outcome: str | None
+    cases: tuple[str, ...]
+
+
 def progress(engine: Engine) -> Progress:
     with engine.connect() as connection:
         statuses = {row[0]: row[1] for row in connection.execute(_STATUSES)}
-        return Progress(statuses, connection.execute(_DUE).scalar_one(), connection.execute(_CASES).scalar_one())
+        due, cases, undone = (connection.execute(count).scalar_one() for count in (_DUE, _CASES, _UNDONE))
+        return Progress(statuses, due, cases, undone)
 
 
 def orders(engine: Engine) -> dict[tuple[str, str], Found]:
@@ -51,6 +68,14 @@ def orders(engine: Engine) -> dict[tuple[str, str], Found]:
         return {
             (row[0], row[1]): Found(row[2], row[3], row[4], row[5], tuple(row[6]))
             for row in connection.execute(_ORDERS)
+        }
+
+
+def reversals(engine: Engine) -> dict[tuple[str, str], FoundReversal]:
+    """Return {(provider, reference): how its reversal stands}."""
+    with engine.connect() as connection:
+        return {
+            (row[0], row[1]): FoundReversal(row[2], row[3], tuple(row[4])) for row in connection.execute(_REVERSALS)
         }
 
 

@@ -134,6 +134,15 @@ PAID: Final = (
         expected=_PAID,
     ),
     Scenario(
+        name="reported_too_late",
+        why="what its merchant was told is paid is not undone as timed out: the report is refused",
+        weight=2,
+        order={"cancellation_timeout": LONG},
+        script=[{"after": 1, "status": "paid"}],
+        said=[Said(task="report_timeout", on="PAID", is_refused=True)],
+        expected=_PAID,
+    ),
+    Scenario(
         name="said_twice",
         why="the same message twice has the effect of once",
         script=[{"after": 2, "status": "paid"}],

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
-from adapters.cli.demo.scenario import CRYPTO, IN_LISTS, LIST_SECONDS, Fields, Scenario
+from adapters.cli.demo.scenario import CRYPTO, IN_LISTS, LIST_SECONDS, Fields, Scenario, Timeout
 from adapters.cli.demo.scenarios import SCENARIOS
 
 DIGITS: Final[Mapping[str, int]] = {"JPY": 0, "EUR": 2, "KWD": 3, "USDT": 6, "BTC": 8, "ETH": 18}
@@ -23,7 +23,9 @@ _LESS_THAN_THE_TOLERANCE: Final = Decimal("0.01")
 _NAMED: Final = frozenset({"whole", "over", "under", "near", "part"})
 _FROM_ACME: Final = 0.75
 # The orders whose end takes longest come within this part of the time.
-_EARLY: Final = 0.1
+EARLY: Final = 0.1
+
+_Kind = TypeVar("_Kind", Scenario, Timeout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,33 +65,55 @@ class DemoOrder:
 
     @property
     def payment(self) -> dict[str, Any] | None:
-        """The simulator's script."""
-        if self.scenario.script is None:
-            return None
-        network = {"network": NETWORKS[self.currency]} if self.currency in CRYPTO else {}
-        return {
-            "provider": self.provider,
-            "reference": self.reference,
-            "amount": self.amounts["whole"],
-            "currency": self.currency,
-            **network,
-            "script": [self.priced(step) for step in self.scenario.script],
-        }
+        return payment_of(self, self.scenario.script)
 
     def priced(self, fields: Fields) -> dict[str, Any]:
-        """Return the fields with an amount in place of its name."""
-        return {key: self._priced(key, value) for key, value in fields.items()}
+        return priced(fields, self.amounts)
 
-    def _priced(self, key: str, value: Any) -> Any:
+
+class Paid(Protocol):
+    """What a payment is made of."""
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def reference(self) -> str: ...
+    @property
+    def currency(self) -> str: ...
+    @property
+    def amounts(self) -> Mapping[str, str]: ...
+
+
+def payment_of(planned: Paid, script: Sequence[Fields] | None) -> dict[str, Any] | None:
+    """Return what the simulator is told of a payment, None where it never has a record of it."""
+    if script is None:
+        return None
+    network = {"network": NETWORKS[planned.currency]} if planned.currency in CRYPTO else {}
+    return {
+        "provider": planned.provider,
+        "reference": planned.reference,
+        "amount": planned.amounts["whole"],
+        "currency": planned.currency,
+        **network,
+        "script": [priced(step, planned.amounts) for step in script],
+    }
+
+
+def priced(fields: Fields, amounts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields with an amount in place of its name."""
+
+    def value_of(key: str, value: Any) -> Any:
         if isinstance(value, Mapping):
-            return self.priced(value)
-        return self.amounts[value] if key.startswith("amount") and value in _NAMED else value
+            return priced(value, amounts)
+        return amounts[value] if key.startswith("amount") and value in _NAMED else value
+
+    return {key: value_of(key, value) for key, value in fields.items()}
 
 
 def make_plan(*, orders: int, seed: int, seconds: float) -> Sequence[DemoOrder]:
     """Return the orders of a run, in the order of their beginning, spread over so many seconds."""
     dice = random.Random(seed)  # noqa: S311 - a run that can be repeated, no secret
-    drawn = [_draw(dice, scenario, seconds) for scenario in _kinds(orders)]
+    drawn = [_draw(dice, scenario, seconds) for scenario in kinds(SCENARIOS, orders)]
     drawn.sort(key=lambda draw: draw[0])
     return [
         DemoOrder(
@@ -98,7 +122,7 @@ def make_plan(*, orders: int, seed: int, seconds: float) -> Sequence[DemoOrder]:
             merchant=merchant,
             provider=provider,
             currency=currency,
-            amounts=_amounts(dice, currency),
+            amounts=amounts_of(dice, currency),
             starts_at=starts_at,
         )
         for number, (starts_at, scenario, merchant, provider, currency) in enumerate(drawn, start=1)
@@ -107,25 +131,30 @@ def make_plan(*, orders: int, seed: int, seconds: float) -> Sequence[DemoOrder]:
 
 def _draw(dice: random.Random, scenario: Scenario, seconds: float) -> tuple[float, Scenario, str, str, str]:
     currency = dice.choice(scenario.currencies)
-    card = "acme" if dice.random() < _FROM_ACME else "bolt"
-    within = seconds * _EARLY if scenario.starts_early else seconds
-    provider = "coin" if currency in CRYPTO else card
+    provider = provider_of(dice, currency)
+    within = seconds * EARLY if scenario.starts_early else seconds
     merchant, starts_at = dice.choice(scenario.merchants), dice.uniform(0, within)
     if merchant in IN_LISTS:
         starts_at = min(ceil(starts_at / LIST_SECONDS) * LIST_SECONDS, seconds)
     return starts_at, scenario, merchant, provider, currency
 
 
-def _kinds(orders: int) -> Iterator[Scenario]:
-    """Yield as many scenarios as there are orders: every one once, as far as there is room, and the rest by weight."""
-    yield from SCENARIOS[:orders]
-    weights = list(accumulate(scenario.weight for scenario in SCENARIOS))
-    more = max(orders - len(SCENARIOS), 0)
+def provider_of(dice: random.Random, currency: str) -> str:
+    """Return who takes the currency; most cards are acme's."""
+    card = "acme" if dice.random() < _FROM_ACME else "bolt"
+    return "coin" if currency in CRYPTO else card
+
+
+def kinds(scenarios: Sequence[_Kind], count: int) -> Iterator[_Kind]:
+    """Yield so many: every scenario once, as far as there is room, and the rest by weight."""
+    yield from scenarios[:count]
+    weights = list(accumulate(scenario.weight for scenario in scenarios))
+    more = max(count - len(scenarios), 0)
     for number in range(more):
-        yield SCENARIOS[bisect(weights, number * weights[-1] // more)]
+        yield scenarios[bisect(weights, number * weights[-1] // more)]
 
 
-def _amounts(dice: random.Random, currency: str) -> Mapping[str, str]:
+def amounts_of(dice: random.Random, currency: str) -> Mapping[str, str]:
     """Return {name of an amount: the amount}, with all the digits that the currency has."""
     digits = DIGITS[currency]
     least, most = _PRICES[currency]

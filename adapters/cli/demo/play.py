@@ -5,7 +5,6 @@ import itertools
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from adapters.cli.demo.faults import BadMessage
 from adapters.cli.demo.plan import DemoOrder
 from adapters.cli.demo.remote import Receiver, Simulator
 from adapters.cli.demo.scenario import IN_LISTS, Said, Turn
+from adapters.cli.demo.timeouts import DemoTimeout, rfc3339, timeout_of
 from adapters.cli.processes import Stop
 from adapters.queue import Depths
 
@@ -58,6 +58,7 @@ class Play:
     def __init__(
         self,
         plan: Sequence[DemoOrder],
+        timeouts: Sequence[DemoTimeout],
         bad: Sequence[BadMessage],
         *,
         simulator: Simulator,
@@ -71,9 +72,12 @@ class Play:
         self._places = itertools.count()
         self._starting: list[DemoOrder] = []
         self._began: dict[int, float] = {}
-        self._reactions: dict[tuple[str, str, str], list[tuple[DemoOrder, Said | Turn]]] = defaultdict(list)
+        self._timed_out: dict[int, float] = {}
+        self._reactions: dict[tuple[str, str, str], list[tuple[float, Callable[[], None]]]] = defaultdict(list)
         for planned in plan:
             self._plan(planned)
+        for timeout in timeouts:
+            self._plan_report(timeout)
         spread = max((planned.starts_at for planned in plan), default=0.0)
         for number, message in enumerate(bad):
             self._at(spread * number / len(bad), partial(self._send_bad, message))
@@ -115,9 +119,19 @@ class Play:
             if said.at is not None and said.at < 0:
                 self._at(max(planned.starts_at + said.at, 0.0), partial(self._say, planned, said))
             elif said.on is not None:
-                self._reactions[planned.merchant, planned.order, said.on].append((planned, said))
+                self._on(planned, said.on, partial(self._say, planned, said))
         for turn in planned.scenario.turns:
-            self._reactions[planned.merchant, planned.order, turn.on].append((planned, turn))
+            self._on(planned, turn.on, partial(self._turn, planned, turn), after=turn.after)
+
+    def _plan_report(self, timeout: DemoTimeout) -> None:
+        report, of = partial(self._report, timeout), timeout.scenario.of
+        if timeout.own is not None and of is not None and of.reported_on is not None:
+            self._on(timeout.own, of.reported_on, report)
+        else:
+            self._at(timeout.starts_at, report)
+
+    def _on(self, planned: DemoOrder, status: str, action: Callable[[], None], *, after: float = 0.0) -> None:
+        self._reactions[planned.merchant, planned.order, status].append((after, action))
 
     def _begin_orders(self) -> None:
         """Let customers begin to pay, and merchants tell of their orders, which are a moment older."""
@@ -142,15 +156,30 @@ class Play:
                 self._producer.send("register_orders", {"merchant": merchant, "orders": listed})
 
     def _registration(self, planned: DemoOrder) -> dict[str, Any]:
-        return {**planned.registration, "created_at": _rfc3339(self._began[planned.number])}
+        return {**planned.registration, "created_at": rfc3339(self._began[planned.number])}
 
     def _say(self, planned: DemoOrder, said: Said) -> None:
         fields = planned.priced(said.fields)
         if said.task == "register_order":
             fields = self._registration(planned) | fields
         elif said.task == "checkout_completed":
-            fields["at"] = _rfc3339(self._began[planned.number] + (said.at or 0.0))
+            fields["at"] = rfc3339(self._began[planned.number] + (said.at or 0.0))
+        elif said.task == "report_timeout":
+            fields |= timeout_of(planned, self._began[planned.number])
         self._producer.send(said.task, {"merchant": planned.merchant, "order": planned.order, **fields})
+
+    def _report(self, timeout: DemoTimeout) -> None:
+        """Let a customer's payment time out, and its merchant report it, and once more where the plan says so."""
+        self._timed_out[timeout.number] = time.time()
+        payment = timeout.payment
+        if payment is not None:
+            self._simulator.add([payment])
+        self._send_report(timeout, 0)
+        for times, after in enumerate(timeout.scenario.again, start=1):
+            self._at(self._now() + after, partial(self._send_report, timeout, times))
+
+    def _send_report(self, timeout: DemoTimeout, times: int) -> None:
+        self._producer.send("report_timeout", timeout.report(self._timed_out[timeout.number], times=times))
 
     def _send_bad(self, message: BadMessage) -> None:
         self._producer.send(message.task.removeprefix("intake."), message.fields)
@@ -161,15 +190,8 @@ class Play:
             if entry["outcome"] != "accepted" or entry["type"] != "order.status_changed":
                 continue
             told = entry["said"]
-            for planned, reaction in self._reactions.pop((told["merchant"], told["order"], told["status"]), ()):
-                if isinstance(reaction, Turn):
-                    self._at(self._now() + reaction.after, partial(self._turn, planned, reaction))
-                else:
-                    self._at(self._now(), partial(self._say, planned, reaction))
+            for after, action in self._reactions.pop((told["merchant"], told["order"], told["status"]), ()):
+                self._at(self._now() + after, action)
 
     def _turn(self, planned: DemoOrder, turn: Turn) -> None:
         self._simulator.turn(planned.provider, planned.reference, turn.status)
-
-
-def _rfc3339(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat()

@@ -42,6 +42,7 @@ class Report:
     orders: int
     seconds: float
     ends: Mapping[str, int]
+    reversals: Mapping[str, int]
     calls: Mapping[str, int]
     effects: Mapping[str, int]
     callbacks: Mapping[str, int]
@@ -77,6 +78,7 @@ def _lines() -> Display:
             shown = moment.seconds
             statuses = ", ".join(f"{status} {count}" for status, count in sorted(moment.progress.statuses.items()))
             say(f"{moment.seconds:5.0f} s: {moment.progress.orders}/{moment.planned} orders, {statuses or 'none yet'}; "
+                f"{moment.progress.undone} timeouts undone; "
                 f"{moment.progress.due} due, {moment.callbacks} callbacks")  # fmt: skip
 
     return show
@@ -89,6 +91,7 @@ def _table(moment: Moment) -> Table:
     table.add_row("orders begun", f"{moment.begun} of {moment.planned}")
     for status in _STATUSES:
         table.add_row(f"  {status}", str(moment.progress.statuses.get(status, 0)))
+    table.add_row("timeouts undone", str(moment.progress.undone))
     table.add_row("due work", str(moment.progress.due))
     table.add_row("open cases", str(moment.progress.cases))
     table.add_row("calls to providers", str(sum(moment.calls.values())))
@@ -99,6 +102,7 @@ def _table(moment: Moment) -> Table:
 def show(report: Report) -> None:
     """Print the report for people."""
     show_table("orders", ("ended as", "how many"), report.ends.items())
+    show_table("reversals", ("of timeouts, ended as", "how many"), report.reversals.items())
     show_table("calls", ("to providers", "how many"), report.calls.items())
     show_table("effects", ("cancels and voids came to", "how many"), report.effects.items())
     show_table("callbacks", ("to merchants", "how many"), report.callbacks.items())
@@ -121,7 +125,7 @@ def show(report: Report) -> None:
     if len(report.off) > _MOST_SHOWN:
         say(f"and {len(report.off) - _MOST_SHOWN} more")
     verdict = "nothing is off" if report.is_right else f"{len(report.off) + len(report.breaches)} things are off"
-    say(f"{report.orders} orders in {report.seconds:.0f} s: {verdict}")
+    say(f"{report.orders} orders and {sum(report.reversals.values())} timeouts in {report.seconds:.0f} s: {verdict}")
 
 
 def as_json(report: Report) -> dict[str, Any]:

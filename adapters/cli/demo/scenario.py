@@ -81,6 +81,53 @@ class Scenario:
     starts_early: bool = False  # its end takes longest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """The one right end of a timed-out transaction: what we tell of it, and the case that a person must decide.
+
+    `at_provider` and `effect` are as an order's.
+    """
+
+    outcome: str
+    case: str | None = None
+    at_provider: str | None
+    effect: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnOrder:
+    """The order that the timed-out transaction was to pay.
+
+    Its timeout is reported when its merchant hears of a status (`reported_on`), or else before the order itself comes.
+    """
+
+    expected: Expected
+    fields: Fields = field(default_factory=dict)
+    turns: Sequence[Turn] = ()
+    reported_on: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeout:
+    """One kind of transaction that timed out; what is not said here is as in `Scenario`.
+
+    `settles` is in seconds from the report; without it the provider's calendar decides, which plays no part.
+    """
+
+    name: str
+    why: str
+    expected: Undone
+    weight: int = 4
+    script: Sequence[Fields] | None = ()
+    settles: float | None = None
+    provider: str | None = None  # None: any that takes the currency
+    currencies: tuple[str, ...] = FIAT
+    starts_early: bool = False
+    again: Sequence[float] = ()  # when it is reported once more
+    retried: bool = False  # the customer pays at once by another order of the merchant's
+    of: OwnOrder | None = None  # None: no order names the payment
+
+
 # A timeout that plays no part.
 LONG: Final = 600
 FIRST_FAILED: Final[Fields] = {
