@@ -7,16 +7,13 @@ from typing import Any
 import pytest
 
 from domain.model.case import CaseKind, CaseOpening
-from domain.model.decision import EntryKind
 from domain.model.due_work import Claim, Claimed, Due, Work
 from domain.model.money import Currency
-from domain.model.order import OrderStatus
 from domain.model.reversal import Ask, LastAnswer, Reversal, ReversalAttempt, ReversalDecision, TimeoutCause
 from domain.model.transaction import ReversalOutcome
-from domain.ports.persistence import Conflict, Named
+from domain.ports.persistence import Conflict
 from domain.rules.events import reversal_ended
-from domain.rules.reversing import hold
-from tests.builders import HOURS, MINUTES, NOON, PAYMENT, PROVIDER, a_merchant, a_reversal, a_void, an_order, money
+from tests.builders import HOURS, MINUTES, NOON, PAYMENT, PROVIDER, a_reversal, a_void, money
 from tests.fakes.bench import LEASE, Bench, only, row_of
 from tests.fakes.rows import DueRow
 
@@ -60,12 +57,6 @@ def apply(bench: Bench, claim: Claim, *decisions: ReversalDecision) -> list[int]
         saved = uow.reversals.apply(decisions, claim)
         uow.commit()
     return list(saved)
-
-
-def taken(bench: Bench) -> Named | None:
-    payment = (PROVIDER, PAYMENT)
-    with bench.units() as uow:
-        return uow.orders.taken([payment, (PROVIDER, "pay-2"), ("other", PAYMENT)]).get(payment)
 
 
 class TestAReversal:
@@ -318,96 +309,6 @@ class TestAPlanFromOutside:
             uow.commit()
 
         assert [(row.work, row.claims) for row in bench.claim(Work.REVERSE).rows] == [(Work.REVERSE, 1)]
-
-
-class TestAPayment:
-    def test_that_nobody_has_named_is_free(self, bench: Bench) -> None:
-        assert taken(bench) is None
-
-    def test_is_taken_by_its_order(self, bench: Bench) -> None:
-        bench.register()
-
-        assert taken(bench) == Named(merchant="shop", by_order=True)
-
-    def test_is_taken_by_its_report(self, bench: Bench) -> None:
-        opened(bench)
-
-        assert taken(bench) == Named(merchant="shop", by_order=False, by_report=True)
-
-    def test_is_taken_by_both(self, bench: Bench) -> None:
-        bench.register()
-        opened(bench)
-
-        assert taken(bench) == Named(merchant="shop", by_order=True, by_report=True)
-
-    def test_says_whose_it_is_and_how_its_reversal_ended(self, bench: Bench) -> None:
-        bench.add_merchant(a_merchant(id="another"))
-        before = opened(bench, a_reversal(merchant="another"))
-        claim = bench.claim(Work.REVERSE)
-        apply(bench, claim, ended(before, row_of(claim, before.id)))
-
-        assert taken(bench) == Named(
-            merchant="another", by_order=False, by_report=True, outcome=ReversalOutcome.SETTLEMENT_PASSED
-        )
-
-    def test_leads_to_the_order_that_it_pays(self, bench: Bench) -> None:
-        order = bench.register()
-        bench.register(an_order(reference="order-2", payment="pay-2"))
-
-        with bench.units() as uow:
-            found = uow.orders.lock_payments([(PROVIDER, PAYMENT), (PROVIDER, "pay-3"), ("other", "pay-2")])
-
-        assert found == {(PROVIDER, PAYMENT): order}
-
-
-class TestAnOrderThatIsHeld:
-    def test_says_so_in_its_timeline_and_keeps_its_plan(self, bench: Bench) -> None:
-        order = bench.register()
-        plan = bench.due(order.id)
-
-        with bench.units() as uow:
-            uow.apply([hold(order, now=NOON)])
-            uow.commit()
-
-        after = bench.order(order.id)
-        assert (after.status, after.transaction.reversing, after.version) == (OrderStatus.NEW, True, 2)
-        assert [row.kind for row in bench.tables().timeline] == [EntryKind.REVERSAL_OPENED]
-        assert bench.due(order.id) == plan
-
-    @pytest.mark.parametrize("outcome", ReversalOutcome)
-    def test_keeps_how_its_reversal_ended(self, bench: Bench, outcome: ReversalOutcome) -> None:
-        order = bench.register(an_order(reversing=True))
-        after = replace(order, transaction=replace(order.transaction, reversing=False, reversal=outcome))
-
-        with bench.units() as uow:
-            uow.apply([replace(hold(order, now=NOON), order=after)])
-            uow.commit()
-
-        transaction = bench.order(order.id).transaction
-        assert (transaction.reversing, transaction.reversal) == (False, outcome)
-
-    def test_may_be_registered_as_such(self, bench: Bench) -> None:
-        held = bench.register(an_order(reversing=True))
-        undone = bench.register(an_order(reference="o-2", payment="p-2", reversal=ReversalOutcome.VOIDED))
-
-        assert held.transaction.reversing
-        assert (undone.transaction.reversing, undone.transaction.reversal) == (False, ReversalOutcome.VOIDED)
-
-    def test_does_not_lose_its_hold_to_an_answer_that_was_asked_for_before(self, bench: Bench) -> None:
-        order = bench.register()
-        claim = bench.claim()
-        with bench.units() as uow:
-            uow.apply([hold(order, now=NOON)])
-            uow.commit()
-        paid = replace(hold(order, now=NOON), order=order, row=row_of(claim, order.id), keep_due=False)
-
-        with bench.units() as uow:
-            saved = uow.apply([paid], claim)
-            uow.commit()
-
-        assert list(saved) == []
-        assert bench.order(order.id).transaction.reversing
-        assert bench.due(order.id) is not None
 
 
 class TestAClaimInVain:

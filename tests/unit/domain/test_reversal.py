@@ -271,7 +271,7 @@ class TestTheAttemptJustBeforeSettlement:
         assert at(LAST, last_asked_at=LAST, last_answer=said) == SETTLES
 
     def test_is_made_if_what_was_known_came_before_it(self) -> None:
-        earlier = {"last_asked_at": LAST - 1 * SECONDS, "last_answer": LastAnswer.RECORD}
+        earlier: dict[str, Any] = {"last_asked_at": LAST - 1 * SECONDS, "last_answer": LastAnswer.RECORD}
 
         assert at(LAST, **earlier) == LAST + 30 * SECONDS
 
