@@ -59,7 +59,7 @@ passed, and an attempt is kept for just before it.
 
 {diagrams.reversal_table()}
 
-What our own void has undone ends as VOIDED, also where only the next query shows it. An end leaves:
+What our own void has undone ends as VOIDED, also where only the next query shows it. How one may end:
 
 {diagrams.outcome_table()}
 """
