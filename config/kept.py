@@ -22,7 +22,7 @@ def kept_secret(home: Path, name: str) -> str:
         try:
             with os.fdopen(descriptor, "w") as kept:
                 kept.write(secrets.token_urlsafe(24))
-            Path(draft).hardlink_to(file)
+            file.hardlink_to(draft)
         except FileExistsError:
             pass
         finally:
