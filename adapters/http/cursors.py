@@ -22,7 +22,7 @@ def place_of(cursor: str | None, *, parts: int, field: str = "cursor") -> tuple[
     if cursor is None:
         return None
     try:
-        read = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        read = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError):
         read = None
     if not isinstance(read, list) or len(read) != parts or not all(_is_part(part) for part in read):

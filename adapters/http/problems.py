@@ -8,12 +8,12 @@ from typing import Any, Final
 import structlog
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
 
 from adapters.bootstrap import Conflict, StoreUnavailable
 from adapters.messages.reasons import reason_of
@@ -150,13 +150,11 @@ HANDLERS: Final[Mapping[type[Exception], Any]] = MappingProxyType({
 
 def _allowed(request: Request) -> Sequence[str]:
     """Return the methods of every route at this address; the router itself names the first route's only."""
-    routes: Sequence[BaseRoute] = request.app.router.routes
-    methods: set[str] = set()
-    for route in routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            methods |= getattr(route, "methods", None) or set()
-    return sorted(methods)
+    found: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        if route.path_regex.match(request.scope["path"]):
+            found |= route.methods or set()
+    return sorted(found)
 
 
 def _trace(request: Request) -> str | None:

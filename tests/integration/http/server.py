@@ -82,15 +82,19 @@ def an_order(order: str, **fields: object) -> dict[str, object]:
 
 @contextmanager
 def serving(
-    engine: Engine, database_url: str, broker_url: str, home: Path, settings: Mapping[str, str] | None = None
+    engine: Engine,
+    database_url: str,
+    broker_url: str,
+    home: Path,
+    settings: Mapping[str, str | None] | None = None,
 ) -> Iterator[Server]:
-    """Run a server on a free port until the block ends."""
+    """Run a server on a free port until the block ends; a setting that is None is left out."""
     [port] = free_ports(1)
     home.mkdir(exist_ok=True)
     providers, log = home / "providers.toml", home / "api.log"
     providers.write_text(PROVIDERS)
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("TRUEUP_")}
-    environment = {
+    given: dict[str, str | None] = {
         **inherited,
         "TRUEUP_HOME": str(home),
         "TRUEUP_DATABASE_URL": database_url,
@@ -102,6 +106,7 @@ def serving(
         "TRUEUP_LOG_FORMAT": "json",
         **(settings or {}),
     }
+    environment = {name: value for name, value in given.items() if value is not None}
     with log.open("ab") as lines:
         process = subprocess.Popen(
             [sys.executable, "-m", "adapters.http"],
