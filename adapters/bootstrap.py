@@ -19,11 +19,13 @@ from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
 from adapters.policies import limits_of, policy_of
 from adapters.providers import ADAPTERS, HttpProviderCalls
 from adapters.queue import CeleryHints
-from config.messaging import NOTIFICATIONS, POLLING, REVERSALS, SWEEPS
+from config.cron import NEVER, Cron
+from config.messaging import NOTIFICATIONS, POLLING, RETRIGGERS, REVERSALS, SWEEPS
 from config.providers import ProviderSettings, load_providers
 from config.settings import Settings
-from domain.model.command import FieldError, OrderCommand, RefusedMessage, RegisterOrder, ReportTimeout, ReverseNow
+from domain.model.command import FieldError, OrderCommand, RefusedMessage
 from domain.model.due_work import LaneFamily, LaneLimits, Work
+from domain.model.money import Currency
 from domain.model.policy import ProviderPolicy
 from domain.ports.persistence import Conflict, StoreUnavailable
 from domain.rules.callbacks import SCHEDULE
@@ -33,7 +35,9 @@ from domain.usecases.deliver_callbacks import DeliverCallbacks
 from domain.usecases.drain import Drain, Pace, Step
 from domain.usecases.poll_orders import PollOrders
 from domain.usecases.receive_commands import ReceiveCommands, Reception, again
+from domain.usecases.reprocess_rejected import ReprocessRejected
 from domain.usecases.reverse_timeouts import ReverseTimeouts
+from domain.usecases.sweep_rejected import SweepRejected
 
 __all__ = ["Application", "Conflict", "StoreUnavailable", "Told", "open_application", "server_urls"]
 
@@ -94,7 +98,7 @@ class Application:
         self.unit_of_work = SqlUnitOfWorkFactory(self.engine, trace=_trace)
         providers = load_providers(settings.providers)
         self.policies = {name: _policy(name, provider) for name, provider in providers.items()}
-        currencies = {name: with_own(provider.currencies) for name, provider in providers.items()}
+        self._currencies = {name: with_own(provider.currencies) for name, provider in providers.items()}
         self._hints = CeleryHints(broker_url, sweep_seconds=settings.sweep_seconds)
         self._provider_calls = HttpProviderCalls({name: _translator(name, p) for name, p in providers.items()})
         self._callback_calls = CallbackCalls(
@@ -103,11 +107,17 @@ class Application:
         self.receive = ReceiveCommands(
             unit_of_work=self.unit_of_work,
             policies=self.policies,
-            currencies=lambda provider: currencies.get(provider, of_iso_4217()),
+            currencies=self._currencies_of,
             hints=self._hints,
         )
         self._limits = {name: limits_of(provider) for name, provider in providers.items()}
         self._steps = self._make_steps()
+        planned = settings.sanity_sweep
+        self._sweep = (
+            None
+            if planned == NEVER
+            else SweepRejected(unit_of_work=self.unit_of_work, latest=Cron.parse(planned).latest)
+        )
         self._lanes_made = False
 
     def intake(
@@ -181,7 +191,13 @@ class Application:
         """Do what is due of this queue's kinds of work, or of every queue's; return how many rows were claimed."""
         self._make_lanes()
         steps = self._steps.values() if queue is None else [self._steps[queue]]
+        if queue in {None, RETRIGGERS}:
+            self.sweep()
         return sum(self._drain_of(step)(budget) for step in steps)
+
+    def sweep(self) -> int:
+        """Try again all that is pending in sanity queues, if that is due; return for how many merchants it is."""
+        return 0 if self._sweep is None else self._sweep()
 
     def close(self) -> None:
         self._provider_calls.close()
@@ -194,6 +210,9 @@ class Application:
         if not self._lanes_made:
             again(self.unit_of_work, lambda uow: uow.lanes.ensure(LaneFamily.PROVIDER, self.policies))
             self._lanes_made = True
+
+    def _currencies_of(self, provider: str) -> Mapping[str, Currency]:
+        return self._currencies.get(provider, of_iso_4217())
 
     def _drain_of(self, step: Step) -> Drain:
         settings = self.settings
@@ -217,6 +236,12 @@ class Application:
             POLLING: self._asking(orders, works=(Work.CLOSE, Work.POLL, Work.WATCH), ahead=_REVERSALS),
             REVERSALS: self._asking(orders, reversals, works=_REVERSALS),
             NOTIFICATIONS: DeliverCallbacks(calls=self._callback_calls, schedule=SCHEDULE, lane_limits=endpoint),
+            RETRIGGERS: ReprocessRejected(
+                command_of=messages.command_of,
+                policies=self.policies,
+                currencies=self._currencies_of,
+                hints=self._hints,
+            ),
             SWEEPS: ApplyWaiting(command_of=_order_command, policies=self.policies, hints=self._hints),
         }
 
@@ -264,7 +289,7 @@ def _translator(name: str, settings: ProviderSettings) -> Any:
 def _order_command(name: str, body: Mapping[str, Any]) -> OrderCommand:
     """Return the command that waits in the inbox; what names a payment never waits for an order."""
     command = messages.command_of(name, body)
-    assert not isinstance(command, RegisterOrder | ReportTimeout | ReverseNow)
+    assert isinstance(command, OrderCommand)
     return command
 
 

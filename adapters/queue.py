@@ -14,6 +14,7 @@ from kombu.exceptions import ChannelError
 from config.messaging import (
     NOTIFICATIONS,
     POLLING,
+    RETRIGGERS,
     REVERSALS,
     SWEEPS,
     IntakeQueueType,
@@ -38,6 +39,7 @@ QUEUE_OF: Final[Mapping[Work, str]] = MappingProxyType(
         Work.WATCH: POLLING,
         Work.DELIVER: NOTIFICATIONS,
         Work.COMMAND: SWEEPS,
+        Work.RETRIGGER: RETRIGGERS,
     }
 )
 

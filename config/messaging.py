@@ -19,12 +19,13 @@ POLLING: Final = "polling"
 REVERSALS: Final = "reversals"
 NOTIFICATIONS: Final = "notifications"
 SWEEPS: Final = "sweeps"
+RETRIGGERS: Final = "retriggers"
 DEAD: Final = "dead"
 
 # Producers write to these two, and what they write stands nowhere else until it is kept.
 PRODUCER_QUEUES: Final = (INTAKE, SANITY)
 # These hold hints, any of which may be lost.
-HINT_QUEUES: Final = (POLLING, REVERSALS, NOTIFICATIONS, SWEEPS)
+HINT_QUEUES: Final = (POLLING, REVERSALS, NOTIFICATIONS, SWEEPS, RETRIGGERS)
 QUEUES: Final = PRODUCER_QUEUES + HINT_QUEUES
 
 # A task is named for its queue. A name that matches nothing here is refused when it is sent.

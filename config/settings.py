@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from config.cron import NEVER, Cron
 from config.errors import Location, UnusableSettings, on_one_line, unusable
 from config.urls import HIDDEN, Address, checked_url, is_host, without_secrets
 
@@ -63,6 +64,10 @@ def _file(path: Path) -> Path:
     return absolute
 
 
+def _cron(text: str) -> str:
+    return text if text == NEVER else Cron.parse(text).text
+
+
 def _address(value: object) -> Address:
     return value if isinstance(value, Address) else Address.parse(str(value))
 
@@ -97,6 +102,7 @@ class Settings(BaseSettings):
     flower_address: ListenAddress = Address("127.0.0.1", 5555)
     sweep_seconds: Seconds = 1.0
     lease_seconds: Annotated[Seconds, Field(le=600)] = 30.0
+    sanity_sweep: Annotated[str, AfterValidator(_cron)] = "17 3 * * *"
     callback_allow_hosts: Annotated[tuple[str, ...], NoDecode] = ()
 
     # How long one drain claims and asks. Left out, it follows the lease: who shortens that needs no second setting.

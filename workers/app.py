@@ -18,6 +18,7 @@ TASKS: Final = (
     "workers.tasks.intake",
     "workers.tasks.notifications",
     "workers.tasks.polling",
+    "workers.tasks.retriggers",
     "workers.tasks.reversals",
     "workers.tasks.sweeps",
 )

@@ -10,10 +10,10 @@ import structlog
 from celery.beat import ScheduleEntry, Scheduler
 
 from adapters.queue import MOST_WAITING, Depths, drain_task
-from config.messaging import NOTIFICATIONS, POLLING, REVERSALS, SWEEPS, hint_expires
+from config.messaging import NOTIFICATIONS, POLLING, RETRIGGERS, REVERSALS, SWEEPS, hint_expires
 
 # The queues whose drain finds what nobody hinted at.
-SWEPT: Final = (POLLING, REVERSALS, NOTIFICATIONS, SWEEPS)
+SWEPT: Final = (POLLING, REVERSALS, NOTIFICATIONS, SWEEPS, RETRIGGERS)
 
 log = structlog.get_logger(__name__)
 

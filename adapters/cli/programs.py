@@ -12,6 +12,7 @@ from config.messaging import (
     INTAKE,
     NOTIFICATIONS,
     POLLING,
+    RETRIGGERS,
     REVERSALS,
     SANITY,
     SWEEPS,
@@ -23,7 +24,7 @@ from config.settings import Settings
 
 # What `up` starts as workers: one for each kind of trouble, so that none of them waits for another's.
 WORKERS: Final[Mapping[str, Sequence[str]]] = {
-    "intake": (INTAKE, SANITY, SWEEPS),
+    "intake": (INTAKE, SANITY, SWEEPS, RETRIGGERS),
     "polling": (POLLING,),
     "reversals": (REVERSALS,),
     "reversals": (REVERSALS,),

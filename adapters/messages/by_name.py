@@ -16,6 +16,7 @@ from adapters.messages.models import (
     ResolveOrder,
     ReverseNow,
 )
+from adapters.messages.sanity import MarkFailed, PutMasterData, RetriggerRejected
 from domain.model.command import Command
 
 BY_NAME: Final[Mapping[str, type[Message]]] = MappingProxyType(
@@ -31,6 +32,9 @@ BY_NAME: Final[Mapping[str, type[Message]]] = MappingProxyType(
             PollOrder,
             ReportTimeout,
             ReverseNow,
+            PutMasterData,
+            RetriggerRejected,
+            MarkFailed,
         )
     }
 )

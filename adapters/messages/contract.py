@@ -14,7 +14,7 @@ from adapters.messages.by_name import BY_NAME
 from adapters.messages.fields import Identifier
 from adapters.messages.models import Message, RegisterOrder
 from adapters.messages.parsing import MANY, MOST_ORDERS
-from config.messaging import INTAKE
+from config.messaging import PRODUCER_QUEUES
 
 _SCHEMAS: Final = "#/components/schemas"
 _TITLES: Final[Mapping[str, str]] = {
@@ -25,6 +25,9 @@ _TITLES: Final[Mapping[str, str]] = {
     "intake.record_attempt": "One try of the customer to pay, as the merchant saw it",
     "intake.record_operation": "A capture, a refund or a void under the order's transaction",
     "intake.resolve_order": "A person has settled an unresolved order",
+    "intake.put_master_data": "What bills may name; of each key the last message stands",
+    "sanity.retrigger": "Try rejected transactions again: the named ones, or all that are pending",
+    "sanity.mark_failed": "Give rejected transactions up, all of them or none",
     "intake.report_timeout": "A transaction without an adequate answer in time; the first message of a payment stands",
 }
 
@@ -42,13 +45,19 @@ def contract() -> dict[str, Any]:
         },
         "defaultContentType": "application/json",
         "channels": {
-            INTAKE: {
-                "address": INTAKE,
+            queue: {
+                "address": queue,
                 "description": "A queue of the anonymous exchange (RabbitMQ), or a list (Redis).",
-                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
+                "messages": {
+                    name: {"$ref": f"#/components/messages/{name}"} for name in names if name.startswith(f"{queue}.")
+                },
             }
+            for queue in PRODUCER_QUEUES
         },
-        "operations": {"takeIn": {"action": "receive", "channel": {"$ref": f"#/channels/{INTAKE}"}}},
+        "operations": {
+            operation: {"action": "receive", "channel": {"$ref": f"#/channels/{queue}"}}
+            for operation, queue in zip(("takeIn", "mend"), PRODUCER_QUEUES, strict=True)
+        },
         "components": {
             "messages": {name: _message(name, models.get(name)) for name in names},
             "schemas": _schemas(list(models.values())),

@@ -40,6 +40,8 @@ class Message(Part):
     name: ClassVar[str]
     # The first of its key stands and later ones change nothing, whatever they say.
     first_stands: ClassVar[bool] = False
+    # Of what was said last the whole stands, so saying it once more after something else is no repeat.
+    last_stands: ClassVar[bool] = False
     # Whether producers send it; what only people do has no message, and each time is one of its own.
     is_sent: ClassVar[bool] = True
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -18,7 +18,7 @@ from adapters.messages.refusing import refused
 from domain.model.command import Command, FieldError, Received, RefusedMessage
 
 MANY: Final = "intake.register_orders"
-# What a producer may send on the queue `intake`.
+# What a producer may send; the queue is the first part of the name.
 NAMES: Final = frozenset(name for name, model in BY_NAME.items() if model.is_sent) | {MANY}
 
 MOST_ORDERS: Final = 1000
@@ -130,7 +130,7 @@ def _accepted(model: type[Message], given: Mapping[str, Any], origin: _Origin) -
     says = _digest(command)
     return Received(
         command=command,
-        key=origin.key or message.key or (says if model.is_sent else origin.trace),
+        key=origin.key or message.key or (says if model.is_sent and not model.last_stands else origin.trace),
         content=message.name if message.first_stands else says,
         body=message.model_dump(exclude_unset=True),
         actor=origin.actor or f"merchant:{message.merchant}",
@@ -156,6 +156,10 @@ def _same_however_written(name: str, value: Any) -> Any:
         return f"{Decimal(value).normalize():f}"
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, tuple):
+        return [_same_however_written(name, one) for one in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 

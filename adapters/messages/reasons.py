@@ -23,6 +23,8 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "dict_type": "should be an object",
         "model_type": "should be an object",
         "string_too_short": "is empty",
+        "bool_type": "should be true or false",
+        "too_short": "is empty",
         "string_too_long": "is longer than {max_length} characters",
         "too_long": "has more than {max_length} entries",
         "greater_than_equal": "should be {ge} or more",

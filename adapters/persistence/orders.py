@@ -65,12 +65,14 @@ FROM intents WHERE order_id = ANY(%(ids)s::bigint[]) ORDER BY order_id, number D
 
 _PAIRS: Final = Columns("c", provider="text", reference="text")
 _TAKEN: Final = f"""
-SELECT c.provider, c.reference, coalesce(o.merchant, r.merchant), o.id IS NOT NULL, r.id IS NOT NULL, r.outcome
+SELECT c.provider, c.reference, coalesce(o.merchant, j.merchant, r.merchant), o.id IS NOT NULL, r.id IS NOT NULL,
+       o.id IS NULL AND j.id IS NOT NULL, r.outcome
 FROM {_PAIRS.table}
 LEFT JOIN transactions t ON t.provider = c.provider AND t.reference = c.reference
 LEFT JOIN orders o ON o.id = t.order_id
+LEFT JOIN rejections j ON j.provider = c.provider AND j.reference = c.reference
 LEFT JOIN reversals r ON r.provider = c.provider AND r.reference = c.reference
-WHERE o.id IS NOT NULL OR r.id IS NOT NULL
+WHERE o.id IS NOT NULL OR j.id IS NOT NULL OR r.id IS NOT NULL
 """
 # The due rows first: waves lock in this order too.
 _LOCK_DUE_OF_PAYMENTS: Final = f"""
@@ -168,9 +170,10 @@ class SqlOrders:
                 merchant=merchant,
                 by_order=by_order,
                 by_report=by_report,
+                by_rejection=by_rejection,
                 outcome=None if outcome is None else ReversalOutcome(outcome),
             )
-            for provider, reference, merchant, by_order, by_report, outcome in run(
+            for provider, reference, merchant, by_order, by_report, by_rejection, outcome in run(
                 self._connection, _TAKEN, _PAIRS.parameters(payments)
             )
         }

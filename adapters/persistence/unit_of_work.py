@@ -15,12 +15,16 @@ from adapters.persistence.columns import run
 from adapters.persistence.due_work import SqlDueWork
 from adapters.persistence.inbox import SqlInbox
 from adapters.persistence.lanes import SqlLanes
+from adapters.persistence.master_data import SqlMasterData
 from adapters.persistence.orders import SqlOrders
+from adapters.persistence.rejections import SqlRejections
+from adapters.persistence.retriggers import SqlRetriggers
 from adapters.persistence.reversals import SqlReversals
 from adapters.persistence.streams import SqlStreams
 from domain.model.case import CaseKind, CaseOpening
 from domain.model.decision import Decision
 from domain.model.due_work import Claim, LaneFamily
+from domain.model.master_data import MasterKind
 from domain.model.merchant import Merchant
 from domain.ports.persistence import Conflict, StoreUnavailable
 
@@ -41,6 +45,10 @@ _UNAVAILABLE: Final = (
     psycopg.errors.IdleInTransactionSessionTimeout,
     psycopg.InterfaceError,
 )
+
+
+# The release before calls two checks `transaction_extended_fields` and `customer_extended_fields`, and may still run.
+_OLD_INFIX: Final = "_extended_"
 
 
 class ParkingSqlDueWork(SqlDueWork):
@@ -66,8 +74,8 @@ class SqlMerchants:
     def get_many(self, ids: Iterable[str]) -> Mapping[str, Merchant]:
         rows = run(
             self._connection,
-            "SELECT id, name, email, cancellation_timeout, checkout_timeout, tolerance FROM merchants"
-            " WHERE id = ANY(%(ids)s::text[])",
+            "SELECT id, name, email, cancellation_timeout, checkout_timeout, tolerance, checks, sanity_queue,"
+            " auto_retrigger FROM merchants WHERE id = ANY(%(ids)s::text[])",
             {"ids": sorted(set(ids))},
         )
         return {
@@ -78,6 +86,9 @@ class SqlMerchants:
                 cancellation_timeout=_duration(row[3]),
                 checkout_timeout=_duration(row[4]),
                 tolerance=row[5],
+                checks=frozenset(MasterKind(check.replace(_OLD_INFIX, "_")) for check in row[6]),
+                sanity_queue=row[7],
+                auto_retrigger=row[8],
             )
             for row in rows
         }
@@ -95,6 +106,9 @@ class SqlUnitOfWork:
         self.streams = SqlStreams(connection, now)
         self.reversals = SqlReversals(connection, now, trace)
         self.merchants = SqlMerchants(connection)
+        self.master_data = SqlMasterData(connection, now, trace)
+        self.rejections = SqlRejections(connection, now, trace)
+        self.retriggers = SqlRetriggers(connection, now, trace)
 
     def apply(self, decisions: Sequence[Decision], claim: Claim | None = None) -> Sequence[int]:
         if not decisions:

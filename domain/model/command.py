@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeAlias
 
+from domain.model.master_data import Entry, MasterKind
 from domain.model.order import CanceledBy, PaymentKind
 from domain.model.reversal import TimeoutCause
 from domain.model.transaction import AttemptState, OperationKind, OperationState
@@ -115,8 +116,43 @@ class ReverseNow:
     order: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutMasterData:
+    """What the merchant's bills may name from now on; of each key the last that was said stands."""
+
+    name: ClassVar[str] = "intake.put_master_data"
+    merchant: str
+    kind: MasterKind
+    entries: tuple[Entry, ...]
+    order: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetriggerRejected:
+    """Try rejected transactions again, all that are pending if none are named; `retrigger` names the trying."""
+
+    name: ClassVar[str] = "sanity.retrigger"
+    merchant: str
+    retrigger: str
+    transactions: tuple[int, ...] | None = None
+    dry_run: bool = False
+    order: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkFailed:
+    """These rejected transactions will never be mended: they fail for good."""
+
+    name: ClassVar[str] = "sanity.mark_failed"
+    merchant: str
+    transactions: tuple[int, ...]
+    note: str | None = None
+    order: str | None = None
+
+
 OrderCommand: TypeAlias = CheckoutCompleted | CancelOrder | RecordAttempt | RecordOperation | ResolveOrder | PollOrder
-Command: TypeAlias = RegisterOrder | OrderCommand | ReportTimeout | ReverseNow
+SanityCommand: TypeAlias = PutMasterData | RetriggerRejected | MarkFailed
+Command: TypeAlias = RegisterOrder | OrderCommand | ReportTimeout | ReverseNow | SanityCommand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

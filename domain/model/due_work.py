@@ -18,6 +18,7 @@ class Work(StrEnum):
     WATCH = "watch"  # ask for late money, after the end
     DELIVER = "deliver"  # the head of a callback stream
     COMMAND = "command"  # a command that waits for its order
+    RETRIGGER = "retrigger"  # the next rejected transactions that are to be tried again
 
 
 class LaneFamily(StrEnum):

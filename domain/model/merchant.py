@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
+from domain.model.master_data import MasterKind
 from domain.model.money import ZERO
 
 
@@ -15,6 +16,9 @@ class Merchant:
     cancellation_timeout: timedelta | None = None
     checkout_timeout: timedelta | None = None
     tolerance: Decimal = ZERO
+    checks: frozenset[MasterKind] = frozenset()  # of bills against master data
+    sanity_queue: bool = False  # what is rejected and can be mended waits; else it ends there
+    auto_retrigger: bool = False  # new master data tries again what waited for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

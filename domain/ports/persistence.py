@@ -10,8 +10,10 @@ from domain.model.command import Received, RefusedMessage
 from domain.model.decision import CommandOutcome, CommandState, Decision
 from domain.model.delivery import DeliveryDecision, Head
 from domain.model.due_work import Claim, Claimed, Due, Lane, LaneFamily, Work
+from domain.model.master_data import Entry, MasterKind, Place
 from domain.model.merchant import Merchant
 from domain.model.order import Order
+from domain.model.rejection import Finding, Reason, Rejection, RejectionStatus, Retrigger
 from domain.model.reversal import Reversal, ReversalDecision
 from domain.model.transaction import ReversalOutcome
 
@@ -64,11 +66,12 @@ class DueWork(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """Who named a payment first: an order that it pays, or the report that it timed out."""
+    """Who named a payment first: an order that it pays, one that was rejected, or the report that it timed out."""
 
     merchant: str
     by_order: bool
     by_report: bool = False
+    by_rejection: bool = False  # and it is no order yet
     outcome: ReversalOutcome | None = None  # of the reversal that the report opened, None while it is open
 
 
@@ -180,6 +183,75 @@ class Reversals(Protocol):
         """Write a wave of decisions, all but what they say of orders; return the reversals whose lease still held."""
 
 
+class MasterData(Protocol):
+    def find(self, places: Iterable[Place]) -> Mapping[Place, Entry]:
+        """Return {place: entry} of those that are known, in one statement however many they are."""
+
+    def put(self, merchant: str, kind: MasterKind, entries: Sequence[Entry], *, actor: str) -> Sequence[Entry]:
+        """Store entries over those that stand, under a new version; return those that are new or differ.
+
+        Raises:
+            Conflict: a concurrent unit of work was first with this version; run the unit of work again.
+        """
+
+
+class Rejections(Protocol):
+    def known(self, orders: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Return those of the (merchant, order) pairs that name a rejected transaction."""
+
+    def store(self, rejections: Sequence[Rejection], *, actor: str) -> None:
+        """Keep rejected transactions, with an event for each.
+
+        Raises:
+            Conflict: a concurrent unit of work was first with one of them; run the unit of work again.
+        """
+
+    def status_of(self, merchant: str, order: str) -> RejectionStatus | None:
+        """Return what became of the order's transaction if it was rejected, None if it never was."""
+
+    def get_many(self, ids: Sequence[int]) -> Mapping[int, Rejection]:
+        """Return {id: rejection}; an unknown id is left out."""
+
+    def lock_many(self, ids: Sequence[int]) -> Mapping[int, Rejection]:
+        """Return these rejections locked, always in the order of their ids."""
+
+    def reprocess(self, rejections: Sequence[Rejection], retrigger: Retrigger) -> None:
+        """Note that these became orders, with an event for each; they must be locked."""
+
+    def restate(self, reasons: Mapping[int, Sequence[Reason]]) -> None:
+        """Note {rejection: what is still missing} where that has changed; they must be locked."""
+
+    def fail(self, rejections: Sequence[Rejection], *, note: str | None, actor: str) -> None:
+        """Note that these are given up, with an event for each; they must be locked."""
+
+    def waiting_for(self, merchant: str, kind: MasterKind, entries: Sequence[Entry]) -> Sequence[int]:
+        """Return the pending rejections that lack one of these very entries or options."""
+
+
+class Retriggers(Protocol):
+    def open(self, retrigger: Retrigger, transactions: Sequence[int] | None, due: Due) -> None:
+        """Store a new retrigger of these rejections, of all the merchant's pending ones if None, with its due row.
+
+        Raises:
+            Conflict: the merchant has one of this name; run the unit of work again.
+        """
+
+    def called(self, merchant: str, name: str) -> Retrigger | None:
+        """Return the merchant's retrigger of this name; None if there is none."""
+
+    def get_many(self, ids: Sequence[int]) -> Mapping[int, Retrigger]:
+        """Return {id: retrigger}; an unknown id is left out."""
+
+    def batch(self, retrigger: Retrigger, limit: int) -> Sequence[int]:
+        """Return the next rejections that it has to look at, in the order of their ids."""
+
+    def save(self, retrigger: Retrigger, findings: Sequence[Finding]) -> None:
+        """Write what a batch has found, and how far the retrigger is."""
+
+    def begin_sweep(self, since: datetime) -> Sequence[str]:
+        """Begin the sweep that was due at `since`; return the merchants to sweep, none where somebody was first."""
+
+
 class Merchants(Protocol):
     def get_many(self, ids: Iterable[str]) -> Mapping[str, Merchant]: ...
 
@@ -213,6 +285,12 @@ class UnitOfWork(Protocol):
     def reversals(self) -> Reversals: ...
     @property
     def merchants(self) -> Merchants: ...
+    @property
+    def master_data(self) -> MasterData: ...
+    @property
+    def rejections(self) -> Rejections: ...
+    @property
+    def retriggers(self) -> Retriggers: ...
 
     def apply(self, decisions: Sequence[Decision], claim: Claim | None = None) -> Sequence[int]:
         """Write a wave of decisions; return the orders whose decision was saved.

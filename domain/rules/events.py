@@ -6,6 +6,7 @@ from typing import Any
 from domain.model.decision import Move
 from domain.model.event import Event, EventType
 from domain.model.order import Order
+from domain.model.rejection import Rejection
 from domain.model.reversal import Reversal
 
 
@@ -65,5 +66,50 @@ def reversal_ended(reversal: Reversal, *, order: Order | None) -> Event:
             "response_code": reversal.response_code,
             "occurred_at": reversal.occurred_at.isoformat(),
             "settles_at": reversal.settles_at.isoformat(),
+        },
+    )
+
+
+def transaction_rejected(rejection: Rejection) -> Event:
+    """Tell that a transaction was not added, why, and whether it can be mended."""
+    return _of_rejection(
+        EventType.TRANSACTION_REJECTED,
+        rejection,
+        rejection_type=rejection.type,
+        reasons=[{"kind": r.kind, "key": r.key, "message": r.message} for r in rejection.reasons],
+    )
+
+
+def transaction_reprocessed(rejection: Rejection, *, retrigger: str) -> Event:
+    """Tell that a rejected transaction was added after all; its order's own events follow."""
+    return _of_rejection(EventType.TRANSACTION_REPROCESSED, rejection, retrigger=retrigger)
+
+
+def transaction_failed(rejection: Rejection, *, note: str | None, by: str) -> Event:
+    """Tell that somebody has given a rejected transaction up."""
+    return _of_rejection(
+        EventType.TRANSACTION_FAILED,
+        rejection,
+        reasons=[{"kind": r.kind, "key": r.key, "message": r.message} for r in rejection.reasons],
+        note=note,
+        by=by,
+    )
+
+
+def _of_rejection(kind: EventType, rejection: Rejection, **others: Any) -> Event:
+    # Under the id that its order has or would have: one stream carries all that happens to it, in its order.
+    return Event(
+        type=kind,
+        merchant=rejection.merchant,
+        order_id=rejection.id,
+        data={
+            "merchant": rejection.merchant,
+            "order": rejection.order,
+            "rejection": str(rejection.id),
+            "bill_number": rejection.bill_number,
+            "bill_date": rejection.bill_date,
+            "customer": rejection.customer,
+            "source": rejection.source,
+            **others,
         },
     )

@@ -15,10 +15,12 @@ TRIES: Final = Cadence(
 )
 
 
-def next_try(received_at: datetime, now: datetime, *, step: int) -> Due | None:
+def next_try(received_at: datetime, now: datetime, *, step: int, without_end: bool = False) -> Due | None:
     """Return when to look for the order again; None when the command has waited long enough."""
     end = received_at + LONGEST_WAIT
+    delay = delay_at(TRIES, step, seed=0) or LONGEST_WAIT
+    if without_end:
+        return Due(work=Work.COMMAND, at=now + delay, step=step)
     if now >= end:
         return None
-    delay = delay_at(TRIES, step, seed=0) or LONGEST_WAIT
     return Due(work=Work.COMMAND, at=min(now + delay, end), step=step)

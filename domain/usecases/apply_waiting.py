@@ -9,6 +9,7 @@ from domain.model.command import OrderCommand
 from domain.model.decision import CommandOutcome, CommandState
 from domain.model.due_work import Claim, Claimed, Due, Lane, LaneLimits, Work
 from domain.model.policy import ProviderPolicy
+from domain.model.rejection import RejectionStatus
 from domain.ports.persistence import UnitOfWork, WaitingCommand
 from domain.ports.queue import Hints
 from domain.rules.commands import CommandRefused
@@ -79,7 +80,9 @@ class ApplyWaiting:
             return CommandOutcome(command=waiting.id, state=CommandState.REFUSED, reason=str(error)), None
         if outcome is not None:
             return outcome, None
-        due = next_try(waiting.received_at, uow.now, step=row.step + 1)
+        # In the sanity queue its order may come at any time: that is decided by somebody, and not by waiting.
+        rejected = uow.rejections.status_of(waiting.merchant, waiting.order) is RejectionStatus.PENDING
+        due = next_try(waiting.received_at, uow.now, step=row.step + 1, without_end=rejected)
         if due is None:
             return CommandOutcome(command=waiting.id, state=CommandState.REFUSED, reason="no such order came"), None
         return None, due

@@ -3,16 +3,21 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import Final, TypeVar
+from types import MappingProxyType
+from typing import Final, TypeAlias, TypeVar
 
 from domain.model.command import (
     FieldError,
+    MarkFailed,
     OrderCommand,
+    PutMasterData,
     Received,
     RefusedMessage,
     RegisterOrder,
     ReportTimeout,
+    RetriggerRejected,
     ReverseNow,
 )
 from domain.model.decision import CommandOutcome, CommandState
@@ -21,17 +26,31 @@ from domain.model.merchant import Merchant
 from domain.model.money import Currency
 from domain.model.order import Order
 from domain.model.policy import ProviderPolicy
+from domain.model.rejection import Reason, Rejection, RejectionStatus
 from domain.ports.persistence import Conflict, Named, Stored, UnitOfWork, UnitOfWorkFactory
 from domain.ports.queue import Hints
 from domain.rules.commands import CommandRefused, apply_command
 from domain.rules.draft import Draft
 from domain.rules.registration import first_due, new_order
+from domain.rules.sanity import rejection_of
 from domain.rules.waiting import next_try
+from domain.usecases.mend_rejected import MENDING
 from domain.usecases.report_timeouts import report_timeout, reverse_now
+from domain.usecases.screening import reasons_of
 
 _TRIES: Final = 5
 # These are about a payment, whether or not an order of ours names it.
 _OF_REVERSALS: Final = (ReportTimeout, ReverseNow)
+# And these about rejected transactions.
+_MENDING: Final = (PutMasterData, RetriggerRejected, MarkFailed)
+# What a command makes due, where it is not its order.
+_MAKES_DUE: Final[Mapping[type, Work]] = MappingProxyType({
+    ReportTimeout: Work.REVERSE,
+    ReverseNow: Work.REVERSE,
+    PutMasterData: Work.RETRIGGER,
+    RetriggerRejected: Work.RETRIGGER,
+    MarkFailed: Work.COMMAND,
+})  # fmt: skip
 T = TypeVar("T")
 
 
@@ -89,7 +108,7 @@ class ReceiveCommands:
             else:
                 carry = partial(self._carry_out, received=one, keep_refused=keep_refused)
                 became.append(again(self.unit_of_work, carry))
-                self.hints.hint(Work.REVERSE if isinstance(one.command, _OF_REVERSALS) else Work.CLOSE)
+                self.hints.hint(_MAKES_DUE.get(type(one.command), Work.CLOSE))
         self.hints.hint(Work.DELIVER)
         return became
 
@@ -98,7 +117,7 @@ class ReceiveCommands:
         known = [r for r in received if r.command.merchant in merchants]
         stored = list(zip(known, uow.inbox.put(known), strict=True))
         fresh = [(r, s) for r, s in stored if not s.repeat and not s.conflict]
-        built = self._build(uow, fresh, merchants)
+        built = self._screen(uow, self._build(uow, fresh, merchants), merchants)
         orders = [
             (one.order, first_due(one.order, self.policies[one.order.transaction.provider], uow.now), one.bill)
             for one in built
@@ -109,10 +128,16 @@ class ReceiveCommands:
             [
                 CommandOutcome(command=one.stored.id, state=CommandState.APPLIED)
                 for one in built
-                if isinstance(one, _Accepted)
+                if not isinstance(one, _Refused)
             ]
         )
-        uow.inbox.wake([(order.merchant, order.reference) for order, _, _ in orders])
+        rejected = [one.rejection for one in built if isinstance(one, _Rejected)]
+        uow.rejections.store(rejected, actor=received[0].actor)
+        # Commands that came first are applied now, or refused where there will never be an order.
+        uow.inbox.wake(
+            [(order.merchant, order.reference) for order, _, _ in orders]
+            + [(r.merchant, r.order) for r in rejected if r.status is RejectionStatus.PERMANENT_FAILED]
+        )
         refused = [one for one in built if isinstance(one, _Refused)]
         uow.inbox.forget([one.stored.id for one in refused])
         refusals = [
@@ -128,11 +153,14 @@ class ReceiveCommands:
 
     def _build(
         self, uow: UnitOfWork, fresh: Sequence[tuple[Received, Stored]], merchants: Mapping[str, Merchant]
-    ) -> "list[_Accepted | _Refused]":
+    ) -> "list[_Built]":
         """Make an order of each command; a name belongs to the first, and so does the payment that it names."""
-        known = set(uow.orders.known(_name(r) for r, _ in fresh))
+        known = {
+            *uow.orders.known(_name(r) for r, _ in fresh),
+            *uow.rejections.known(_name(r) for r, _ in fresh),
+        }
         taken = dict(uow.orders.taken(_payment(r) for r, _ in fresh))
-        built: list[_Accepted | _Refused] = []
+        built: list[_Built] = []
         for (received, stored), key in zip(fresh, uow.orders.next_ids(len(fresh)), strict=True):
             command = received.command
             assert isinstance(command, RegisterOrder)
@@ -140,7 +168,7 @@ class ReceiveCommands:
                 if (command.merchant, command.order) in known:
                     raise CommandRefused("order", f"{command.order!r} was registered before")  # noqa: TRY301
                 named = taken.get(_payment(received))
-                if named is not None and (named.by_order or named.merchant != command.merchant):
+                if named is not None and (named.by_order or named.by_rejection or named.merchant != command.merchant):
                     raise CommandRefused("reference", f"another order has named {command.reference!r} before")  # noqa: TRY301
                 order = new_order(
                     command,
@@ -157,8 +185,20 @@ class ReceiveCommands:
             else:
                 known.add((command.merchant, command.order))
                 taken[_payment(received)] = Named(merchant=command.merchant, by_order=True)
-                built.append(_Accepted(stored, order, command.bill))
+                built.append(_Accepted(received, stored, order, command.bill))
         return built
+
+    def _screen(self, uow: UnitOfWork, built: "Sequence[_Built]", merchants: Mapping[str, Merchant]) -> "list[_Built]":
+        """Hold back what its merchant's master data does not allow: it is no order, and nothing of it begins."""
+        orders = [one for one in built if isinstance(one, _Accepted)]
+        found = reasons_of(uow, [(merchants[one.order.merchant], one.bill) for one in orders])
+        reasons = {one.order.id: some for one, some in zip(orders, found, strict=True) if some}
+        return [
+            _rejected(one, reasons[one.order.id], merchants[one.order.merchant], uow.now)
+            if isinstance(one, _Accepted) and one.order.id in reasons
+            else one
+            for one in built
+        ]
 
     def _carry_out(self, uow: UnitOfWork, received: Received, *, keep_refused: bool) -> Reception:
         stored, error = self._applied(uow, received)
@@ -194,6 +234,9 @@ class ReceiveCommands:
         """
         command = received.command
         assert not isinstance(command, RegisterOrder)
+        if isinstance(command, _MENDING):
+            MENDING[type(command)](uow, command, received.actor)
+            return CommandOutcome(command=stored.id, state=CommandState.APPLIED)
         if not isinstance(command, _OF_REVERSALS):
             return carry_out(uow, command, self.policies, inbox=stored.id, actor=received.actor)
         if isinstance(command, ReportTimeout):
@@ -233,13 +276,15 @@ class ReceiveCommands:
 def carry_out(
     uow: UnitOfWork, command: OrderCommand, policies: Mapping[str, ProviderPolicy], *, inbox: int, actor: str
 ) -> CommandOutcome | None:
-    """Apply a command to its order; None if the order is not known yet.
+    """Apply a command to its order; None if the order is not known yet, or is rejected and may still be added.
 
     Raises:
-        CommandRefused: the order does not allow it.
+        CommandRefused: the order does not allow it, or will never be there.
     """
     order = uow.orders.lock_by_reference(command.merchant, command.order)
     if order is None:
+        if uow.rejections.status_of(command.merchant, command.order) is RejectionStatus.PERMANENT_FAILED:
+            raise CommandRefused("order", "its transaction was rejected, and has failed for good")
         return None
     policy = policies.get(order.transaction.provider)
     if policy is None:
@@ -252,6 +297,7 @@ def carry_out(
 
 @dataclass(frozen=True, slots=True)
 class _Accepted:
+    received: Received
     stored: Stored
     order: Order
     bill: Mapping[str, object] | None
@@ -262,6 +308,22 @@ class _Refused:
     received: Received
     stored: Stored
     error: FieldError
+
+
+@dataclass(frozen=True, slots=True)
+class _Rejected:
+    stored: Stored
+    rejection: Rejection
+
+
+_Built: TypeAlias = _Accepted | _Rejected | _Refused
+
+
+def _rejected(one: _Accepted, reasons: tuple[Reason, ...], merchant: Merchant, now: datetime) -> _Rejected:
+    command = one.received.command
+    assert isinstance(command, RegisterOrder)
+    rejection = rejection_of(command, reasons, id=one.order.id, merchant=merchant, body=one.received.body, now=now)
+    return _Rejected(one.stored, rejection)
 
 
 _OTHER_CONTENT: Final = FieldError(field="order", reason="the same was sent before with other content, which stands")

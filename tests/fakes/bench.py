@@ -11,8 +11,10 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
 from domain.model.due_work import Claim, Claimed, Due, Lane, LaneFamily, Work
+from domain.model.master_data import MasterKind
 from domain.model.merchant import Endpoint, Merchant
 from domain.model.order import Order
+from domain.model.rejection import Outcome
 from domain.model.reversal import Reversal
 from domain.model.transaction import Effect, Intent
 from tests.builders import NOON, PROVIDER, SECONDS, a_merchant, an_order
@@ -21,11 +23,13 @@ from tests.fakes.checks import Violation
 from tests.fakes.rows import (
     AttemptRow,
     CaseRow,
+    DecisionRow,
     DeliveryRow,
     DueRow,
     EventRow,
     HistoryRow,
     InboxRow,
+    ItemRow,
     RefusedRow,
     StreamRow,
     Tables,
@@ -34,6 +38,8 @@ from tests.fakes.rows import (
 from tests.fakes.unit_of_work import FakeStore
 
 R = TypeVar("R")
+K = TypeVar("K")
+V = TypeVar("V")
 LEASE: Final = 90 * SECONDS
 POLL_NOW: Final = Due(work=Work.POLL, at=NOON)
 
@@ -184,10 +190,14 @@ class SqlBench(Bench):
             "cancellation": _seconds(merchant.cancellation_timeout),
             "checkout": _seconds(merchant.checkout_timeout),
             "tolerance": merchant.tolerance,
+            "checks": sorted(merchant.checks),
+            "sanity_queue": merchant.sanity_queue,
+            "auto_retrigger": merchant.auto_retrigger,
         }
         self._execute(
-            "INSERT INTO merchants (id, name, email, cancellation_timeout, checkout_timeout, tolerance)"
-            " VALUES (:id, :name, :email, :cancellation, :checkout, :tolerance)",
+            "INSERT INTO merchants (id, name, email, cancellation_timeout, checkout_timeout, tolerance, checks,"
+            " sanity_queue, auto_retrigger) VALUES (:id, :name, :email, :cancellation, :checkout, :tolerance, :checks,"
+            " :sanity_queue, :auto_retrigger)",
             **values,
         )
 
@@ -226,6 +236,7 @@ class SqlBench(Bench):
                 for r in self._select("SELECT * FROM reversal_intents")
             },
             reversal_attempts=self._rows(AttemptRow, "reversal_attempts", order="id"),
+            **self._sanity(),
             history={(row.order_id, row.sequence): row for row in self._rows(HistoryRow, "history")},
             timeline=self._rows(TimelineRow, "timeline", order="id"),
             events={row.id: row for row in self._rows(EventRow, "events")},
@@ -241,6 +252,43 @@ class SqlBench(Bench):
         with self.units() as uow:
             return uow.reversals.get_many(keys)
 
+    def _sanity(self) -> dict[str, Any]:
+        rejections = self._select("SELECT * FROM rejections ORDER BY id")
+        retriggers = self._select("SELECT * FROM retriggers ORDER BY id")
+        entries = self._select("SELECT merchant, kind, key, type, options FROM master_data")
+        with self.units() as uow:
+            kept = uow.rejections.get_many([row["id"] for row in rejections])
+            running = uow.retriggers.get_many([row["id"] for row in retriggers])
+            known = uow.master_data.find((row["merchant"], MasterKind(row["kind"]), row["key"]) for row in entries)
+        return {
+            "rejections": dict(kept),
+            "retriggers": dict(running),
+            "entries": dict(known),
+            "versions": _grouped(
+                ((row["merchant"], row["kind"]), row["actor"])
+                for row in self._select("SELECT merchant, kind, actor FROM master_data_versions ORDER BY version")
+            ),
+            "decisions": {
+                row["id"]: DecisionRow(by=row["decided_by"], note=row["note"], retrigger=row["retrigger"])
+                for row in rejections
+                if row["decided_at"] is not None
+            },
+            "needs": {
+                key: frozenset(needs)
+                for key, needs in _grouped(
+                    (row["rejection"], (row["kind"], row["key"], row["option"]))
+                    for row in self._select("SELECT * FROM rejection_needs")
+                ).items()
+            },
+            "items": {(r.retrigger, r.rejection): r for r in self._rows(ItemRow, "retrigger_items")},
+            "counts": {
+                row["id"]: counted
+                for row in retriggers
+                if (counted := {name.value: row[name.value] for name in Outcome if row[name.value]})
+            },
+            "swept": [row["at"] for row in self._select("SELECT at FROM sanity_sweeps")],
+        }
+
     def _rows(self, kind: "type[R]", table: str, *, order: str = "1") -> list[R]:
         names = [field.name for field in fields(kind)]  # type: ignore[arg-type] # every R is a dataclass, which a type variable cannot say
         columns = ", ".join(f'"{name}"' for name in names)
@@ -254,6 +302,13 @@ class SqlBench(Bench):
     def _execute(self, statement: str, **values: Any) -> None:
         with self.engine.begin() as connection:
             connection.execute(text(statement), values)
+
+
+def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, tuple[V, ...]]:
+    found: dict[K, tuple[V, ...]] = {}
+    for key, value in pairs:
+        found[key] = (*found.get(key, ()), value)
+    return found
 
 
 def _plain(value: Any) -> Any:

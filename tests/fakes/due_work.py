@@ -165,6 +165,8 @@ class FakeDueWork:
             return About(subject=subject, merchant=reversal.merchant, order_id=None, currency=currency)
         if subject in tables.inbox:
             return About(subject=subject, merchant=tables.inbox[subject].merchant, order_id=None, currency=None)
+        if subject in tables.retriggers:
+            return About(subject=subject, merchant=tables.retriggers[subject].merchant, order_id=None, currency=None)
         stream = tables.streams.get(subject)
         if stream is None:
             return About(subject=subject, merchant=None, order_id=None, currency=None)

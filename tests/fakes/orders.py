@@ -43,14 +43,17 @@ class FakeOrders:
     def taken(self, payments: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Named]:
         orders = self._by_payment()
         reversals = {(r.provider, r.reference): r for r in self._tables.reversals.values()}
+        rejections = {(r.provider, r.reference): r for r in self._tables.rejections.values()}
         found: dict[tuple[str, str], Named] = {}
         for payment in payments:
             order, reversal = orders.get(payment), reversals.get(payment)
-            first = order or reversal
+            rejection = rejections.get(payment)
+            first = order or rejection or reversal
             if first is not None:
                 found[payment] = Named(
                     merchant=first.merchant,
                     by_order=order is not None,
+                    by_rejection=order is None and rejection is not None,
                     by_report=reversal is not None,
                     outcome=None if reversal is None else reversal.outcome,
                 )

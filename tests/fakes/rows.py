@@ -7,8 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from domain.model.due_work import Lane
+from domain.model.master_data import Entry, Place
 from domain.model.merchant import Endpoint, Merchant
 from domain.model.order import Order
+from domain.model.rejection import Rejection, Retrigger
 from domain.model.reversal import Reversal
 from domain.model.transaction import Intent
 
@@ -130,6 +132,25 @@ class AttemptRow:
     next_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRow:
+    """What was decided about a rejected transaction."""
+
+    by: str
+    note: str | None = None
+    retrigger: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemRow:
+    """One rejected transaction in one retrigger."""
+
+    retrigger: int
+    rejection: int
+    outcome: str | None = None
+    why: str | None = None
+
+
 @dataclass(slots=True)
 class Tables:
     """Everything that is stored. Rows are values, so a copy of the containers is a snapshot."""
@@ -145,6 +166,15 @@ class Tables:
     reversals: dict[int, Reversal] = field(default_factory=dict)
     reversal_intents: dict[tuple[int, int], Intent] = field(default_factory=dict)
     reversal_attempts: list[AttemptRow] = field(default_factory=list)
+    entries: dict[Place, Entry] = field(default_factory=dict)
+    versions: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)  # who put each version
+    rejections: dict[int, Rejection] = field(default_factory=dict)
+    decisions: dict[int, DecisionRow] = field(default_factory=dict)
+    needs: dict[int, frozenset[tuple[str, str, str]]] = field(default_factory=dict)  # (kind, key, option)
+    retriggers: dict[int, Retrigger] = field(default_factory=dict)
+    items: dict[tuple[int, int], ItemRow] = field(default_factory=dict)
+    counts: dict[int, Mapping[str, int]] = field(default_factory=dict)  # of each retrigger, by outcome
+    swept: list[datetime] = field(default_factory=list)
     history: dict[tuple[int, int], HistoryRow] = field(default_factory=dict)
     timeline: list[TimelineRow] = field(default_factory=list)
     events: dict[int, EventRow] = field(default_factory=dict)

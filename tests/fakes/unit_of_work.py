@@ -14,6 +14,7 @@ from tests.fakes.orders import FakeOrders, lane_of, write
 from tests.fakes.outbox import FakeStreams
 from tests.fakes.reversals import FakeReversals
 from tests.fakes.rows import Tables
+from tests.fakes.sanity import FakeMasterData, FakeRejections, FakeRetriggers
 
 
 class FakeMerchants:
@@ -36,6 +37,9 @@ class FakeUnitOfWork:
         self.streams = FakeStreams(self._tables, self.now, store.ids, self.due_work)
         self.reversals = FakeReversals(self._tables, self.now, store.ids, self.due_work)
         self.merchants = FakeMerchants(self._tables)
+        self.master_data = FakeMasterData(self._tables)
+        self.rejections = FakeRejections(self._tables, self.now, store.ids)
+        self.retriggers = FakeRetriggers(self._tables, self.now, self.due_work, self.lanes)
 
     def apply(self, decisions: Sequence[Decision], claim: Claim | None = None) -> Sequence[int]:
         saved = list(decisions) if claim is None else self._settle(decisions, claim)

@@ -24,6 +24,9 @@ NAMES: Final = (
     "intake.record_operation",
     "intake.resolve_order",
     "intake.report_timeout",
+    "intake.put_master_data",
+    "sanity.retrigger",
+    "sanity.mark_failed",
 )
 
 log = structlog.get_logger(__name__)

@@ -52,7 +52,8 @@ due_work: Final = Table(
     Column("kind", Text, nullable=False),
     Column("last_error", Text),
     CheckConstraint(
-        "kind IN ('void', 'cancel', 'confirm', 'reverse', 'close', 'poll', 'watch', 'deliver', 'command')", name="kind"
+        "kind IN ('void', 'cancel', 'confirm', 'reverse', 'close', 'poll', 'watch', 'deliver', 'command', 'retrigger')",
+        name="kind",
     ),
     Index("ix_due_work_healthy", "lane", "kind", "due_at", postgresql_where=text("claims < 3")),
     Index("ix_due_work_suspect", "lane", "kind", "due_at", postgresql_where=text("claims >= 3")),

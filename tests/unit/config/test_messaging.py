@@ -134,12 +134,12 @@ class TestTheQueues:
 
     @pytest.mark.parametrize("broker_url", ["redis://cache/0", "redis+socket:///run/v.sock"])
     def test_have_no_arguments_on_redis(self, broker_url: str) -> None:
-        assert [queue.queue_arguments for queue in the_queues(broker_url)] == [None] * 6
+        assert [queue.queue_arguments for queue in the_queues(broker_url)] == [None] * len(QUEUES)
 
     def test_of_hints_are_short_and_drop_the_oldest_on_rabbitmq(self) -> None:
         hints = [queue for queue in the_queues(RABBIT) if queue.name in HINT_QUEUES]
 
-        assert [queue.queue_arguments for queue in hints] == [ARGUMENTS_OF_A_HINT] * 4
+        assert [queue.queue_arguments for queue in hints] == [ARGUMENTS_OF_A_HINT] * len(HINT_QUEUES)
 
     def test_of_producers_are_declared_as_a_stock_producer_declares_them(self) -> None:
         stock = Celery(set_as_current=False)

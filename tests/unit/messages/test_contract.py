@@ -29,7 +29,10 @@ class TestTheContract:
     def test_has_every_message(self) -> None:
         document = contract()
 
-        assert set(document["components"]["messages"]) == set(document["channels"]["intake"]["messages"]) == NAMES
+        channels = document["channels"].items()
+        of_channels = {name for _, channel in channels for name in channel["messages"]}
+        assert set(document["components"]["messages"]) == of_channels == NAMES
+        assert all(name.startswith(f"{queue}.") for queue, channel in channels for name in channel["messages"])
 
     @pytest.mark.parametrize("name", WHOLE)
     def test_allows_what_the_models_take(self, name: str) -> None:

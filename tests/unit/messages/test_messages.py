@@ -15,12 +15,16 @@ from domain.model.command import (
     CancelOrder,
     CheckoutCompleted,
     FieldError,
+    MarkFailed,
+    PutMasterData,
     RecordAttempt,
     RecordOperation,
     RegisterOrder,
     ReportTimeout,
     ResolveOrder,
+    RetriggerRejected,
 )
+from domain.model.master_data import Entry, FieldType, MasterKind
 from domain.model.order import CanceledBy, PaymentKind
 from domain.model.reversal import TimeoutCause
 from domain.model.transaction import AttemptState, OperationKind, OperationState
@@ -78,6 +82,13 @@ WHOLE: Mapping[str, Mapping[str, Any]] = {
         "order": "A-1",
         "cause": "no_response",
     },
+    "intake.put_master_data": {
+        "merchant": "shop",
+        "kind": "transaction_fields",
+        "entries": [{"key": "channel", "type": "enum", "options": ["web", "till"]}, {"key": "note"}],
+    },
+    "sanity.retrigger": {"merchant": "shop", "retrigger": "r-1", "transactions": ["17", 18], "dry_run": True},
+    "sanity.mark_failed": {"merchant": "shop", "transactions": ["17"], "note": "a test of ours"},
 }
 REQUIRED = {
     "intake.register_order": ["merchant", "order", "provider", "reference", "amount", "currency"],
@@ -92,6 +103,9 @@ REQUIRED = {
     "intake.report_timeout": [
         *("merchant", "provider", "reference", "response_code", "amount", "currency", "occurred_at"),
     ],
+    "intake.put_master_data": ["merchant", "kind", "entries"],
+    "sanity.retrigger": ["merchant", "retrigger"],
+    "sanity.mark_failed": ["merchant", "transactions"],
 }
 
 IDENTIFIER = [
@@ -132,6 +146,7 @@ SECONDS = [
 ]
 PROSE = [(7, "should be a string"), ("", "is empty"), ("x" * 2001, "is longer than"), ("a\0", "NUL")]
 OBJECT = [(wrong, "should be an object") for wrong in ("x", 5, [1])]
+TRANSACTIONS = [("17", "should be a list"), (17, "should be a list"), ([], "is empty"), ([1] * 10_001, "entries")]
 ENTRIES = [("x", "should be a list"), ({"key": "a"}, "should be a list")]
 FREE = [
     *OBJECT,
@@ -211,6 +226,18 @@ WRONG: Mapping[str, Mapping[str, list[tuple[Any, str]]]] = {
         "settles_at": TIME,
         "cause": one_of("no_response"),
     },
+    "intake.put_master_data": {
+        "merchant": IDENTIFIER,
+        "kind": one_of("line_items"),
+        "entries": [*ENTRIES, ([], "is empty"), ([{"key": "a"}] * 10_001, "more than 10000 entries")],
+    },
+    "sanity.retrigger": {
+        "merchant": IDENTIFIER,
+        "retrigger": [*IDENTIFIER, ("auto:1", "should not begin with 'auto:'")],
+        "transactions": TRANSACTIONS,
+        "dry_run": [("true", "should be true or false"), (1, "true or false"), ([], "true or false")],
+    },
+    "sanity.mark_failed": {"merchant": IDENTIFIER, "transactions": TRANSACTIONS, "note": PROSE},
 }
 
 
@@ -385,6 +412,13 @@ class TestACommand:
                 settles_at=noon + timedelta(days=1),
                 cause=TimeoutCause.NO_RESPONSE,
             ),
+            PutMasterData(
+                merchant="shop",
+                kind=MasterKind.TRANSACTION_FIELDS,
+                entries=(Entry(key="channel", type=FieldType.ENUM, options=("web", "till")), Entry(key="note")),
+            ),
+            RetriggerRejected(merchant="shop", retrigger="r-1", transactions=(17, 18), dry_run=True),
+            MarkFailed(merchant="shop", transactions=(17,), note="a test of ours"),
         ]
 
     def test_has_a_field_for_each_of_its_message(self) -> None:

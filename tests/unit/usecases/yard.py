@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from domain.model.command import CancelOrder, Command, OrderCommand, Received, RegisterOrder, ReportTimeout, ReverseNow
+from domain.model.command import CancelOrder, Command, OrderCommand, Received, RegisterOrder, RetriggerRejected
 from domain.model.due_work import Lane, LaneLimits, Work
 from domain.model.money import Currency
 from domain.model.order import CanceledBy, Order
@@ -134,16 +134,22 @@ class Yard:
 
     def _received(self, command: Command, key: str | None, content: str | None) -> Received:
         says = hashlib.sha256(repr(command).encode()).hexdigest()
-        if not isinstance(command, RegisterOrder | ReportTimeout | ReverseNow):
+        if isinstance(command, OrderCommand):
             self.commands[says] = command
         return Received(
             command=command,
-            key=key or (command.order if isinstance(command, RegisterOrder) else says),
+            key=key or _key_of(command) or says,
             content=content or says,
             body={"says": says},
             actor="merchant:key",
             trace="t-1",
         )
+
+
+def _key_of(command: Command) -> str | None:
+    if isinstance(command, RetriggerRejected):
+        return command.retrigger
+    return command.order if isinstance(command, RegisterOrder) else None
 
 
 def _currencies(_provider: str) -> Mapping[str, Currency]:

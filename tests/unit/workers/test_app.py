@@ -115,6 +115,7 @@ class TestTheSchedule:
     def test_skips_a_tick_where_enough_wait(self, monkeypatch: pytest.MonkeyPatch, ours: App) -> None:
         sent: list[str] = []
         waiting = {"polling": 0, "reversals": 1, "notifications": MOST_WAITING - 1, "sweeps": MOST_WAITING}
+        waiting["retriggers"] = MOST_WAITING + 1
         monkeypatch.setattr("celery.beat.Scheduler.apply_entry", lambda _self, entry, **_: sent.append(entry.name))
         monkeypatch.setattr(Depths, "__call__", lambda _self, queue: waiting[queue])
         ticks = Ticks(app=ours)
