@@ -19,7 +19,10 @@ from adapters.cli.demo.faults import bad_messages
 from adapters.cli.demo.judge import Evidence, judge
 from adapters.cli.demo.looking import Found
 from adapters.cli.demo.plan import DIGITS, DemoOrder, make_plan
+from adapters.cli.demo.reversing import TIMEOUTS
+from adapters.cli.demo.scenario import Timeout
 from adapters.cli.demo.scenarios import SCENARIOS
+from adapters.cli.demo.timeouts import make_timeouts
 from adapters.embedded import status
 
 COMMAND = [sys.executable, "-c", "from adapters.cli.main import main; main()", "demo"]
@@ -29,13 +32,15 @@ class TestTheDemo:
     @pytest.mark.timeout(400)
     def test_brings_every_order_to_its_right_end_or_to_a_case(self, tmp_path: Path) -> None:
         ended = subprocess.run(
-            [*COMMAND, "--orders", "200", "--json"], env=_environment(tmp_path), capture_output=True, check=False
+            [*COMMAND, "--orders", "260", "--json"], env=_environment(tmp_path), capture_output=True, check=False
         )
 
         report = json.loads(ended.stdout)
         assert (ended.returncode, report["off"], report["breaches"]) == (0, [], []), ended.stderr.decode()
         assert report["right"]
-        assert sum(report["ends"].values()) == 200
+        assert sum(report["ends"].values()) == 260
+        assert sum(report["reversals"].values()) == 39
+        assert set(report["reversals"]) == {_end_of(timeout) for timeout in TIMEOUTS}
         assert set(report["latency"]) == {"acme", "bolt", "coin"}
         assert not (tmp_path / "demo").exists()
 
@@ -45,7 +50,7 @@ class TestTheDemo:
             [*COMMAND, "--orders", "200"], env=_environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         assert demo.stdout is not None
-        assert b"200 orders" in demo.stdout.readline()
+        assert b"200 orders and 30 timeouts" in demo.stdout.readline()
         assert _processes_of(tmp_path)
 
         demo.send_signal(signal.SIGINT)
@@ -90,8 +95,23 @@ class TestThePlan:
         assert len({planned.merchant for planned in plan}) == 5
         assert len({planned.provider for planned in plan}) == 3
 
+    def test_has_every_timeout_and_its_orders(self) -> None:
+        plan = make_timeouts(count=300, seed=7, seconds=20)
+
+        assert plan == make_timeouts(count=300, seed=7, seconds=20)
+        assert {planned.scenario.name for planned in plan} == {scenario.name for scenario in TIMEOUTS}
+        assert {planned.own is not None for planned in plan if planned.scenario.of} == {True}
+        assert {planned.retry is not None for planned in plan if planned.scenario.retried} == {True}
+        assert {code for planned in plan if (code := planned.report(0.0)["response_code"])} == {
+            "99",
+            "797",
+            "798",
+            "799",
+        }
+
     def test_names_no_scenario_twice(self) -> None:
-        assert [name for name, count in Counter(scenario.name for scenario in SCENARIOS).items() if count > 1] == []
+        names = Counter([*(scenario.name for scenario in SCENARIOS), *(timeout.name for timeout in TIMEOUTS)])
+        assert [name for name, count in names.items() if count > 1] == []
 
     def test_uses_all_the_digits_of_a_currency(self) -> None:
         for planned in make_plan(orders=300, seed=7, seconds=20):
@@ -224,6 +244,10 @@ def _callbacks(planned: DemoOrder) -> Iterator[Mapping[str, Any]]:
             "type": "order.status_changed",
             "said": {**said, **told},
         }
+
+
+def _end_of(timeout: Timeout) -> str:
+    return " + ".join(part for part in (timeout.expected.outcome, timeout.expected.case) if part)
 
 
 def _environment(home: Path) -> dict[str, str]:

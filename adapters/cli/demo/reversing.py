@@ -10,8 +10,8 @@ from adapters.cli.demo.scenario import EVERY, LONG, Expected, OwnOrder, Timeout,
 
 # So long after the report that it was asked about before, whatever a dead provider and a slow machine take.
 _SOON: Final = 40.0
-# The last attempt is planned a little more than five minutes before settlement, so this many seconds before it.
-_LAST_ATTEMPT_SOON: Final = 306.0 + 25.0
+# The last attempt is planned a minute and three call timeouts before settlement, so this many seconds before it.
+_LAST_ATTEMPT_SOON: Final = 66.0 + 25.0
 
 _VOIDED: Final = Undone(outcome="VOIDED", at_provider="voided", effect="void")
 _REVERSED: Final = Expected(
