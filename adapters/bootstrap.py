@@ -188,12 +188,19 @@ class Application:
         self.refuse([messages.unreadable(name, body, why)])
 
     def drain(self, queue: str | None = None, *, budget: float | None = None) -> int:
-        """Do what is due of this queue's kinds of work, or of every queue's; return how many rows were claimed."""
+        """Do what is due of this queue's kinds of work, or of every queue's; return how many rows were claimed.
+
+        One queue's work makes another's due, as a poll does a cancel, so every queue's turn comes until none finds any.
+        """
         self._make_lanes()
-        steps = self._steps.values() if queue is None else [self._steps[queue]]
         if queue in {None, RETRIGGERS}:
             self.sweep()
-        return sum(self._drain_of(step)(budget) for step in steps)
+        if queue is not None:
+            return self._drain_of(self._steps[queue])(budget)
+        worked = 0
+        while done := sum(self._drain_of(step)(budget) for step in self._steps.values()):
+            worked += done
+        return worked
 
     def sweep(self) -> int:
         """Try again all that is pending in sanity queues, if that is due; return for how many merchants it is."""
