@@ -1,10 +1,12 @@
 """`trueup timeouts`, and what the command line says elsewhere of transactions that timed out."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
+from adapters.persistence import timeouts
 from domain.model.answer import NoRecord, ProviderStatus, Record, Refused, Unreachable
 from tests.builders import a_record
 from tests.integration.command_line import Trueup
@@ -74,6 +76,18 @@ class TestTimeouts:
         assert trueup.json("timeouts", "show", "pay-1", "--provider", "bolt")["merchant"] == "rival"
         assert trueup.json("timeouts", "show", "pay-1", "--merchant", "shop")["provider"] == "acme"
 
+    def test_are_read_page_by_page(self, store: Store) -> None:
+        ids = [store.report(f"pay-{number}") for number in range(5)]
+        pages: list[list[int]] = []
+        before = None
+
+        with store.engine.connect() as connection:
+            while page := timeouts.page(connection, merchant="shop", before=before, limit=2):
+                pages.append([row["id"] for row in page])
+                before = pages[-1][-1]
+
+        assert pages == [ids[4:2:-1], ids[2:0:-1], ids[:1]]
+
     def test_that_nobody_reported_are_said_so(self, trueup: Trueup, store: Store) -> None:
         store.report("pay-1")
 
@@ -110,6 +124,24 @@ class TestWhyOfATimeout:
         assert "by step 2 of its cadence: every 0:00:30 for the 2. of 2 times" in whole(found)
         assert "brought: record, status pending" in whole(found)
         assert "so said the report" in whole(found)
+
+    def test_says_that_the_calendar_was_asked(
+        self, trueup: Trueup, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        settlement = '[providers.acme.settlement]\ntime_zone = "Europe/London"\ncut_off = "23:00"\n'
+        file = tmp_path / "with_calendar.toml"
+        file.write_text(f'[providers.acme]\nbase_url = "http://127.0.0.1:9"\n{settlement}')
+        monkeypatch.setenv("TRUEUP_PROVIDERS", str(file))
+        store.report("pay-1")
+
+        assert "by the provider's settlement calendar" in trueup("timeouts", "why", "pay-1")
+
+    def test_says_that_nobody_asks_a_provider_that_is_no_longer_configured(
+        self, trueup: Trueup, engine: Engine
+    ) -> None:
+        Store(engine, providers=("bolt",)).report("pay-1", provider="bolt")
+
+        assert "TRUEUP_PROVIDERS does not name its provider 'bolt'" in trueup("timeouts", "why", "pay-1")
 
     def test_says_that_an_attempt_is_kept_for_just_before_settlement(self, trueup: Trueup, store: Store) -> None:
         store.report("pay-1")
