@@ -27,7 +27,6 @@ WORKERS: Final[Mapping[str, Sequence[str]]] = {
     "intake": (INTAKE, SANITY, SWEEPS, RETRIGGERS),
     "polling": (POLLING,),
     "reversals": (REVERSALS,),
-    "reversals": (REVERSALS,),
     "notifications": (NOTIFICATIONS,),
 }
 FLOWER_USER: Final = "operator"
