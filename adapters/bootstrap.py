@@ -190,17 +190,22 @@ class Application:
     def drain(self, queue: str | None = None, *, budget: float | None = None) -> int:
         """Do what is due of this queue's kinds of work, or of every queue's; return how many rows were claimed.
 
-        One queue's work makes another's due, as a poll does a cancel, so every queue's turn comes until none finds any.
+        One queue's work makes another's due, as a poll does a cancel: so every queue has its turn until none finds
+        any, or once where there is a budget.
         """
         self._make_lanes()
         if queue in {None, RETRIGGERS}:
             self.sweep()
         if queue is not None:
             return self._drain_of(self._steps[queue])(budget)
-        worked = 0
-        while done := sum(self._drain_of(step)(budget) for step in self._steps.values()):
+        worked = done = self._drain_all(budget)
+        while done and budget is None:
+            done = self._drain_all(budget)
             worked += done
         return worked
+
+    def _drain_all(self, budget: float | None) -> int:
+        return sum(self._drain_of(step)(budget) for step in self._steps.values())
 
     def sweep(self) -> int:
         """Try again all that is pending in sanity queues, if that is due; return for how many merchants it is."""
