@@ -7,12 +7,18 @@ from benchmarks.stage import Stage, provider, stage
 ORDERS = 20_000
 
 
-def register(on: Stage, count: int) -> float:
+def register(on: Stage, count: int, *, provider: str = "bench") -> float:
     """Register orders in lists of 500, as a producer would; return the seconds it took."""
     began = time.perf_counter()
     for start in range(0, count, 500):
         orders = [
-            {"order": f"o{n}", "provider": "bench", "reference": f"r{n}", "amount": "12.30", "currency": "EUR"}
+            {
+                "order": f"{provider}{n}",
+                "provider": provider,
+                "reference": f"r{n}",
+                "amount": "12.30",
+                "currency": "EUR",
+            }
             for n in range(start, min(start + 500, count))
         ]
         on.application.intake("intake.register_orders", [], {"merchant": "shop", "orders": orders}, trace="bench")

@@ -30,6 +30,14 @@ concurrency = {concurrency}
 bulk = {bulk}
 [providers.bench.cadence]
 stages = [[3600, 1000]]
+[providers.bulk]
+adapter = "rest"
+base_url = "http://127.0.0.1:{port}"
+timeout_seconds = 10
+requests_per_second = 100000
+concurrency = 16
+[providers.bulk.cadence]
+stages = [[3600, 1000]]
 """
 
 
