@@ -280,7 +280,7 @@ _OF_ORDERS: Final = (
     Timeout(
         name="own_voided_there",
         why="somebody has voided it before us",
-        script=[{"status": "authorized"}, {"status": "voided"}],
+        script=[{"status": "pending"}, {"after": 3, "status": "voided"}],
         of=OwnOrder(
             fields={"cancellation_timeout": LONG},
             expected=Expected(status="CANCELED", reason="reversed", canceled_by="system", at_provider="voided"),
@@ -332,7 +332,7 @@ _OF_ORDERS: Final = (
     Timeout(
         name="own_settled",
         why="the merchant was told that it failed, and the money is there for good: it pays nothing by itself",
-        script=[{"status": "paid", "settled": True}],
+        script=[{"status": "pending"}, {"after": 3, "status": "paid", "settled": True}],
         of=OwnOrder(
             fields={"cancellation_timeout": LONG},
             expected=Expected(
