@@ -1,0 +1,198 @@
+"""What is sent, at its worst: every refusal is a problem+json that names the field and the reason."""
+
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from tests.integration.http.server import Server, an_order
+
+JSON = {"Content-Type": "application/json"}
+ORDER = json.dumps(an_order("A1"))
+
+
+def with_amount(raw: str) -> bytes:
+    return ORDER.replace('"100.00"', raw).encode()
+
+
+def nested(levels: int) -> bytes:
+    deep = '{"a":' * levels + "1" + "}" * levels
+    return ORDER.replace('"order"', f'"bill": {deep}, "order"').encode()
+
+
+# {what it is: (body, status, a field that is named)}
+HOSTILE: dict[str, tuple[bytes, int, str]] = {
+    "too large a number": (with_amount("1e400"), 422, "amount"),
+    "no number": (with_amount("NaN"), 422, "amount"),
+    "infinite": (with_amount("-Infinity"), 422, "amount"),
+    "less than nothing": (with_amount("-0"), 422, "amount"),
+    "a float": (with_amount(repr(0.1 + 0.2)), 422, "amount"),
+    "a float in a string": (with_amount('"0.30000000000000004"'), 422, "amount"),
+    "an exponent": (with_amount('"1e2"'), 422, "amount"),
+    "signed": (with_amount('"-0"'), 422, "amount"),
+    "nothing": (with_amount('"0.00"'), 422, "amount"),
+    "endless": (with_amount("1" * 5000), 400, "body"),
+    "other digits": (with_amount('"١٢"'), 422, "amount"),
+    "NUL": (ORDER.replace("A1", "A\\u0000").encode(), 422, "order"),
+    "half a character": (ORDER.replace("A1", "A\\ud800").encode(), 422, "order"),
+    "a control character": (ORDER.replace('"A1"', '"A\\u001f"').encode(), 422, "order"),
+    "another encoding": (ORDER.replace("A1", "Ä1").encode("latin-1"), 400, "body"),
+    "UTF-16": (ORDER.encode("utf-16"), 400, "body"),
+    "no JSON": (b"{order: 1}", 400, "body"),
+    "half of it": (ORDER.encode()[:-1], 400, "body"),
+    "a list": (b"[]", 422, "body"),
+    "a string": (b'"A1"', 422, "body"),
+    "too deep": (nested(40), 422, "body"),
+    "far too deep": (nested(100_000), 422, "body"),
+    "a field twice": (ORDER.replace('"order"', '"amount": "1", "order"').encode(), 422, "amount"),
+    "NaN in what is free": (
+        ORDER.replace('"order"', '"bill": {"source": {"a": NaN}}, "order"').encode(),
+        422,
+        "bill.source.a",
+    ),
+}
+
+
+def refused(answer: requests.Response, status: int) -> Any:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["type"].startswith("urn:trueup:problem:")
+    return problem
+
+
+class TestABody:
+    def test_that_is_hostile_is_refused_with_field_and_reason(self, server: Server) -> None:
+        for what, (body, status, field) in HOSTILE.items():
+            problem = refused(server.call("POST", "/v1/orders", data=body, headers=JSON), status)
+            assert field in [error["field"] for error in problem["errors"]], (what, problem)
+            assert all(error["reason"] for error in problem["errors"]), what
+        assert server.ask("SELECT count(*) FROM inbox") == [(0,)]
+
+    def test_that_is_too_large_is_not_read_to_its_end(self, server: Server) -> None:
+        large = b'{"order": "' + b"x" * (5 * 1024 * 1024) + b'"}'
+
+        refused(server.call("POST", "/v1/orders", data=large, headers=JSON), 413)
+        # Without a length nothing says so beforehand.
+        pieces = (large[start : start + 65536] for start in range(0, len(large), 65536))
+        try:
+            answer = server.call("POST", "/v1/orders", data=pieces, headers=JSON)
+        except requests.ConnectionError:
+            return  # the server has hung up on who went on sending
+        refused(answer, 413)
+
+    @pytest.mark.parametrize(
+        "media_type",
+        [
+            "text/plain",
+            "application/json; charset=latin-1",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data",
+            "",
+        ],
+    )
+    def test_of_another_media_type_is_not_taken(self, server: Server, media_type: str) -> None:
+        headers = {"Content-Type": media_type}
+
+        refused(server.call("POST", "/v1/orders", data=ORDER.encode(), headers=headers), 415)
+
+    def test_in_utf_8_said_so_is_taken(self, server: Server) -> None:
+        headers = {"Content-Type": 'application/json; charset="UTF-8"'}
+
+        assert server.call("POST", "/v1/orders", data=ORDER.encode(), headers=headers).status_code == 202
+
+
+class TestAnAddress:
+    def test_that_is_none_is_not_found(self, server: Server) -> None:
+        for path in ("/", "/v1", "/v1/nothing", "/v1/orders/", "/v1/orders/%00", "/v1/orders/%FF", "/v1/cases/17"):
+            assert refused(server.get(path), 422 if "%00" in path else 404)
+
+    def test_does_not_take_every_method(self, server: Server) -> None:
+        answer = server.call("DELETE", "/v1/orders")
+
+        refused(answer, 405)
+        assert answer.headers["Allow"] == "GET, POST"
+
+    def test_names_each_parameter_that_cannot_be_used(self, server: Server) -> None:
+        for path, field in {
+            "/v1/orders?limit=0": "limit",
+            "/v1/orders?limit=x": "limit",
+            "/v1/orders?status=LOST": "status",
+            "/v1/orders?cursor=x": "cursor",
+            "/v1/orders?cursor=WzFd%00": "cursor",
+            "/v1/orders?provider=%00": "provider",
+            "/v1/orders?created_after=yesterday": "created_after",
+            "/v1/events?after=WzFd": "after",
+            "/v1/cases/x": "id",
+            f"/v1/cases/{2**63}": "id",
+            "/v1/callbacks?state=lost": "state",
+        }.items():
+            assert [error["field"] for error in refused(server.get(path), 422)["errors"]] == [field], path
+
+
+class TestAnIdempotencyKey:
+    def test_is_answered_the_same_again(self, server: Server) -> None:
+        key = {"Idempotency-Key": '"8e03978e-40d5"'}
+
+        first = server.post("/v1/orders", an_order("A1"), headers=key)
+        again = server.post("/v1/orders", an_order("A1"), headers={"Idempotency-Key": "8e03978e-40d5"})
+
+        assert (first.status_code, again.status_code) == (202, 202)
+        assert again.content == first.content
+        assert again.headers["Location"] == first.headers["Location"]
+        assert (first.headers.get("Idempotency-Replayed"), again.headers["Idempotency-Replayed"]) == (None, "true")
+
+    def test_is_not_for_another_request(self, server: Server) -> None:
+        key = {"Idempotency-Key": "k"}
+        server.post("/v1/orders", an_order("A1"), headers=key)
+
+        problem = refused(server.post("/v1/orders", an_order("A2"), headers=key), 422)
+
+        assert problem["type"] == "urn:trueup:problem:idempotency-key-reused"
+        refused(server.post("/v1/orders/A1/poll", an_order("A1"), headers=key), 422)
+        # Keys of one merchant are not another's.
+        assert server.post("/v1/orders", an_order("B1"), key="rival", headers=key).status_code == 202
+
+    def test_of_a_request_that_is_under_way_is_told_to_wait(self, server: Server) -> None:
+        key = {"Idempotency-Key": "k"}
+        server.post("/v1/orders", an_order("A1"), headers=key)
+        server.do("UPDATE kept_answers SET status = NULL, headers = NULL, body = NULL")
+
+        answer = server.post("/v1/orders", an_order("A1"), headers=key)
+
+        assert refused(answer, 409)["type"] == "urn:trueup:problem:idempotency-key-in-flight"
+        assert answer.headers["Retry-After"] == "1"
+        # Its process has died: whoever asks the same may go on.
+        server.do("UPDATE kept_answers SET started_at = now() - interval '3 minutes'")
+        assert server.post("/v1/orders", an_order("A1"), headers=key).json()["repeat"] is True
+
+    def test_is_free_again_after_a_refusal(self, server: Server) -> None:
+        key = {"Idempotency-Key": "k"}
+
+        refused(server.post("/v1/orders", an_order("A1", amount="x"), headers=key), 422)
+
+        assert server.post("/v1/orders", an_order("A1"), headers=key).status_code == 202
+
+    def test_names_a_command_that_is_given_once_more(self, server: Server) -> None:
+        server.register("A1")
+        for key in ("1", "2", "2"):
+            said = {"by": "user", "reason": "again"}
+            assert server.post("/v1/orders/A1/cancel", said, headers={"Idempotency-Key": key}).status_code == 202
+
+        kept = server.ask("SELECT key FROM inbox WHERE name = 'intake.cancel_order' ORDER BY key")
+
+        assert kept == [("idempotency-key:1",), ("idempotency-key:2",)]
+
+    def test_expires(self, server: Server) -> None:
+        key = {"Idempotency-Key": "k"}
+        server.post("/v1/orders", an_order("A1"), headers=key)
+        server.do("UPDATE kept_answers SET expires_at = now()")
+
+        assert server.post("/v1/orders", an_order("A2"), headers=key).status_code == 202
+
+    def test_of_no_use_is_refused(self, server: Server) -> None:
+        for key in ("a b", "x" * 256, '""'):
+            answer = server.post("/v1/orders", an_order("A1"), headers={"Idempotency-Key": key})
+            assert refused(answer, 422)["errors"][0]["field"] == "Idempotency-Key", key
