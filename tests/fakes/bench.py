@@ -26,6 +26,7 @@ from tests.fakes.rows import (
     DecisionRow,
     DeliveryRow,
     DueRow,
+    EntryRow,
     EventRow,
     HistoryRow,
     InboxRow,
@@ -68,6 +69,10 @@ class Bench(ABC):
 
     @abstractmethod
     def add_merchant(self, merchant: Merchant) -> None: ...
+
+    @abstractmethod
+    def change_merchant(self, merchant: Merchant) -> None:
+        """Put this merchant in the place of the one of its name."""
 
     @abstractmethod
     def add_endpoint(self, merchant: str = "shop", types: Sequence[str] | None = None) -> int: ...
@@ -152,6 +157,9 @@ class MemoryBench(Bench):
     def add_merchant(self, merchant: Merchant) -> None:
         self._store.tables.merchants[merchant.id] = merchant
 
+    def change_merchant(self, merchant: Merchant) -> None:
+        self.add_merchant(merchant)
+
     def add_endpoint(self, merchant: str = "shop", types: Sequence[str] | None = None) -> int:
         key = next(self._store.ids)
         lane = self.lane(str(key), LaneFamily.ENDPOINT)
@@ -201,6 +209,16 @@ class SqlBench(Bench):
             **values,
         )
 
+    def change_merchant(self, merchant: Merchant) -> None:
+        self._execute(
+            "UPDATE merchants SET checks = :checks, sanity_queue = :sanity_queue, auto_retrigger = :auto_retrigger"
+            " WHERE id = :id",
+            id=merchant.id,
+            checks=sorted(merchant.checks),
+            sanity_queue=merchant.sanity_queue,
+            auto_retrigger=merchant.auto_retrigger,
+        )
+
     def add_endpoint(self, merchant: str = "shop", types: Sequence[str] | None = None) -> int:
         with self.engine.begin() as connection:
             key = int(connection.execute(text("SELECT nextval('subject_ids')")).scalar_one())
@@ -243,6 +261,11 @@ class SqlBench(Bench):
             streams={row.id: row for row in self._rows(StreamRow, "streams")},
             deliveries={(row.stream, row.event_row): row for row in self._rows(DeliveryRow, "deliveries")},
             cases={row.id: row for row in self._rows(CaseRow, "cases")},
+            case_entries=self._rows(EntryRow, "case_entries", order="id"),
+            failing_since={
+                row["id"]: row["failing_since"]
+                for row in self._select("SELECT id, failing_since FROM endpoints WHERE failing_since IS NOT NULL")
+            },
             inbox={row.id: row for row in self._rows(InboxRow, "inbox")},
             refused={str(at): row for at, row in enumerate(self._rows(RefusedRow, "refused_messages", order="id"))},
         )
@@ -342,6 +365,7 @@ def _endpoint(row: Mapping[str, Any]) -> Endpoint:
         secrets=tuple(row["secrets"]),
         enabled=row["enabled"],
         types=None if row["types"] is None else frozenset(row["types"]),
+        waits=None if row["waits"] is None else tuple(timedelta(seconds=wait) for wait in row["waits"]),
     )
 
 

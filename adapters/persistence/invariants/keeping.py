@@ -70,9 +70,10 @@ OWN: Final = (
         "x.id",
         f"""
         SELECT x.id, {EVENT}, concat('it is told to ', x.merchant, ', and its order is of ',
-                                  coalesce(o.merchant, 'nobody'))
-        FROM events x LEFT JOIN orders o ON o.id = x.order_id
-        WHERE {{scope}} AND x.order_id IS NOT NULL AND o.merchant IS DISTINCT FROM x.merchant""",
+                                  coalesce(o.merchant, j.merchant, 'nobody'))
+        FROM events x LEFT JOIN orders o ON o.id = x.order_id LEFT JOIN rejections j ON j.id = x.order_id
+        WHERE {{scope}} AND x.order_id IS NOT NULL
+          AND coalesce(o.merchant, j.merchant) IS DISTINCT FROM x.merchant""",
     ),
     Check(
         "I9",
@@ -80,10 +81,11 @@ OWN: Final = (
         "s.id",
         f"""
         SELECT s.id, {STREAM}, concat('its endpoint is of ', e.merchant, ', and what it carries of ',
-                                  coalesce(o.merchant, x.merchant, 'nobody'))
+                                  coalesce(o.merchant, j.merchant, x.merchant, 'nobody'))
         FROM streams s JOIN endpoints e ON e.id = s.endpoint
-        LEFT JOIN orders o ON o.id = s.order_id LEFT JOIN events x ON x.id = s.single_event
-        WHERE {{scope}} AND coalesce(o.merchant, x.merchant) IS DISTINCT FROM e.merchant""",
+        LEFT JOIN orders o ON o.id = s.order_id LEFT JOIN rejections j ON j.id = s.order_id
+        LEFT JOIN events x ON x.id = s.single_event
+        WHERE {{scope}} AND coalesce(o.merchant, j.merchant, x.merchant) IS DISTINCT FROM e.merchant""",
     ),
     Check(
         "I9",

@@ -58,6 +58,7 @@ OWING: Final = (
         FROM due_work d
         WHERE {{scope}} AND NOT EXISTS (SELECT FROM orders o WHERE o.id = d.subject)
           AND NOT EXISTS (SELECT FROM reversals r WHERE r.id = d.subject)
+          AND NOT EXISTS (SELECT FROM retriggers g WHERE g.id = d.subject)
           AND NOT EXISTS (SELECT FROM streams s WHERE s.id = d.subject)
           AND NOT EXISTS (SELECT FROM inbox i WHERE i.id = d.subject)""",
     ),
@@ -82,6 +83,7 @@ OWING: Final = (
             UNION ALL SELECT 'a reversal', d.kind IN ('void', 'reverse') FROM reversals r WHERE r.id = d.subject
             UNION ALL SELECT 'a callback stream', d.kind = 'deliver' FROM streams s WHERE s.id = d.subject
             UNION ALL SELECT 'a command', d.kind = 'command' FROM inbox i WHERE i.id = d.subject
+            UNION ALL SELECT 'a retrigger', d.kind = 'retrigger' FROM retriggers g WHERE g.id = d.subject
         ) k ON true
         WHERE {{scope}} AND NOT k.fits""",
     ),
@@ -98,6 +100,7 @@ OWING: Final = (
             UNION ALL SELECT 'provider', r.provider FROM reversals r WHERE r.id = d.subject
             UNION ALL SELECT 'endpoint', s.endpoint::text FROM streams s WHERE s.id = d.subject
             UNION ALL SELECT 'merchant', i.merchant FROM inbox i WHERE i.id = d.subject
+            UNION ALL SELECT 'merchant', g.merchant FROM retriggers g WHERE g.id = d.subject
         ) k ON true
         WHERE {{scope}} AND (l.family, l.name) IS DISTINCT FROM (k.family, k.name)""",
     ),

@@ -57,7 +57,7 @@ class Yard:
 
     def receive(self, *commands: Command, key: str | None = None, content: str | None = None) -> None:
         intake = ReceiveCommands(
-            unit_of_work=self.bench.units, policies=self.policies, currencies=_currencies, hints=self.hints
+            unit_of_work=self.bench.units, policies=self.policies, currencies=currencies, hints=self.hints
         )
         intake([self._received(command, key, content) for command in commands])
 
@@ -132,8 +132,12 @@ class Yard:
     def lane(self) -> Lane:
         return self.bench.tables().lanes[self.bench.lane()]
 
+    @staticmethod
+    def says(command: Command) -> str:
+        return hashlib.sha256(repr(command).encode()).hexdigest()
+
     def _received(self, command: Command, key: str | None, content: str | None) -> Received:
-        says = hashlib.sha256(repr(command).encode()).hexdigest()
+        says = self.says(command)
         if isinstance(command, OrderCommand):
             self.commands[says] = command
         return Received(
@@ -152,7 +156,7 @@ def _key_of(command: Command) -> str | None:
     return command.order if isinstance(command, RegisterOrder) else None
 
 
-def _currencies(_provider: str) -> Mapping[str, Currency]:
+def currencies(_provider: str) -> Mapping[str, Currency]:
     return {"EUR": EUR}
 
 
