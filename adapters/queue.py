@@ -38,6 +38,7 @@ QUEUE_OF: Final[Mapping[Work, str]] = MappingProxyType(
         Work.POLL: POLLING,
         Work.WATCH: POLLING,
         Work.DELIVER: NOTIFICATIONS,
+        Work.MAIL: NOTIFICATIONS,
         Work.COMMAND: SWEEPS,
         Work.RETRIGGER: RETRIGGERS,
     }

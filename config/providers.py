@@ -221,9 +221,9 @@ def load_providers(path: Path | None) -> Mapping[str, ProviderSettings]:
     return MappingProxyType(dict(file.providers))
 
 
-def longest_call_seconds(providers: Mapping[str, ProviderSettings], *, callback_seconds: float) -> float:
+def longest_call_seconds(providers: Mapping[str, ProviderSettings], *, notification_seconds: float) -> float:
     """Return the longest time that a single call to a provider or an endpoint may take."""
-    return max([callback_seconds, *(provider.timeout_seconds for provider in providers.values())])
+    return max([notification_seconds, *(provider.timeout_seconds for provider in providers.values())])
 
 
 def _with_secret(table: object, key: str, folder: Path | None) -> object:

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Pydanti
 
 from config.cron import NEVER, Cron
 from config.errors import Location, UnusableSettings, on_one_line, unusable
+from config.mail import MailServer, checked_address
 from config.urls import HIDDEN, Address, checked_url, is_host, without_secrets
 
 __all__ = ["Address", "Settings", "UnusableSettings", "describe", "load"]
@@ -41,7 +42,8 @@ def _broker(url: str) -> str:
 
 
 def _smtp(url: str) -> str:
-    return checked_url(url, ("smtp", "smtps"))
+    MailServer.parse(url)
+    return url
 
 
 def _key(text: str) -> str:
@@ -81,6 +83,7 @@ def _drain_within(settings: dict[str, float]) -> float:
 
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+MailAddress = Annotated[str, AfterValidator(checked_address)]
 ListenAddress = Annotated[Address, NoDecode, BeforeValidator(_address)]
 
 
@@ -96,6 +99,8 @@ class Settings(BaseSettings):
     home: Annotated[Path, AfterValidator(_folder)] = Path(".trueup")
     providers: Annotated[Path, AfterValidator(_file)] | None = None
     smtp_url: Annotated[SecretStr, _secret(_smtp)] | None = None
+    mail_from: MailAddress | None = None
+    operator_email: MailAddress | None = None
     admin_key: Annotated[SecretStr, _secret(_key)] | None = None
     http_address: ListenAddress = Address("127.0.0.1", 8080)
     http_requests_per_second: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = 50.0
@@ -110,6 +115,7 @@ class Settings(BaseSettings):
     wave_seconds: Seconds = 0.25
     wave_size: Annotated[int, Field(ge=1, le=10_000)] = 100
     callback_seconds: Annotated[Seconds, Field(le=120)] = 20.0
+    mail_seconds: Annotated[Seconds, Field(le=120)] = 30.0
     intake_queue_type: Literal["default", "quorum"] = "default"
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
@@ -144,6 +150,11 @@ class Settings(BaseSettings):
     @classmethod
     def _level(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @property
+    def notification_seconds(self) -> float:
+        """How long one try to tell somebody something may take, by callback or by mail."""
+        return max(self.callback_seconds, self.mail_seconds)
 
     @model_validator(mode="after")
     def _drain_ends_before_its_lease(self) -> Self:

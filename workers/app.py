@@ -43,7 +43,9 @@ def configuration(settings: Settings, *, role: str = "trueup-worker") -> dict[st
     if settings.broker_url is None:
         # Whoever starts the embedded broker knows where it listens, and tells the processes that it starts.
         raise UnusableSettings("TRUEUP_BROKER_URL: is needed by a worker and by beat")
-    longest = longest_call_seconds(load_providers(settings.providers), callback_seconds=settings.callback_seconds)
+    longest = longest_call_seconds(
+        load_providers(settings.providers), notification_seconds=settings.notification_seconds
+    )
     return {
         **celery_config(
             broker_url=settings.broker_url.get_secret_value(),

@@ -93,7 +93,9 @@ def everything(reached: Reached) -> list[Program]:
 
 def patience(settings: Settings) -> float:
     """Return for how many seconds a worker may finish what it has begun: its soft shutdown, and a margin."""
-    longest = longest_call_seconds(load_providers(settings.providers), callback_seconds=settings.callback_seconds)
+    longest = longest_call_seconds(
+        load_providers(settings.providers), notification_seconds=settings.notification_seconds
+    )
     return time_limits(lease_seconds=settings.lease_seconds, longest_call_seconds=longest).hard + _MARGIN_SECONDS
 
 

@@ -19,12 +19,14 @@ class Work(StrEnum):
     DELIVER = "deliver"  # the head of a callback stream
     COMMAND = "command"  # a command that waits for its order
     RETRIGGER = "retrigger"  # the next rejected transactions that are to be tried again
+    MAIL = "mail"  # a mail that is to be sent
 
 
 class LaneFamily(StrEnum):
     PROVIDER = "provider"
     ENDPOINT = "endpoint"
     MERCHANT = "merchant"
+    MAIL = "mail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,7 @@ class Lane:
 
     id: int
     family: LaneFamily
-    name: str  # the provider's name, the endpoint's or the merchant's id
+    name: str  # the provider's name, the endpoint's or the merchant's id, `smtp` of mails
     tokens: float = 0.0
     refilled_at: datetime | None = None
     failures: int = 0  # in a row, over all workers

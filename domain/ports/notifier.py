@@ -1,9 +1,10 @@
-"""What we need to tell a merchant's endpoint something."""
+"""What we need to tell somebody something: a merchant's endpoint, or a person by mail."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from domain.model.delivery import Delivery, DeliveryAnswer
+from domain.model.mail import Mail, MailAnswer
 
 
 class DeliveryCalls(Protocol):
@@ -17,3 +18,16 @@ class DeliveryCalls(Protocol):
 
     def under_way(self, lane: int) -> int:
         """How many tries in this lane have begun and not been collected."""
+
+
+class MailCalls(Protocol):
+    """A window of mails under way to the one mail server. It raises nothing: what fails is an answer."""
+
+    def send(self, mail: Mail) -> None:
+        """Begin a try."""
+
+    def collect(self, timeout: float) -> Sequence[tuple[Mail, MailAnswer]]:
+        """Wait up to `timeout` seconds for at least one try to end; return all that have ended."""
+
+    def under_way(self) -> int:
+        """How many tries have begun and not been collected."""

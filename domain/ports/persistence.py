@@ -10,6 +10,7 @@ from domain.model.command import Received, RefusedMessage
 from domain.model.decision import CommandOutcome, CommandState, Decision
 from domain.model.delivery import DeliveryDecision, Head
 from domain.model.due_work import Claim, Claimed, Due, Lane, LaneFamily, Work
+from domain.model.mail import Mail, MailDecision
 from domain.model.master_data import Entry, MasterKind, Place
 from domain.model.merchant import Merchant
 from domain.model.order import Order
@@ -162,6 +163,19 @@ class Streams(Protocol):
         """Take the due rows of streams away that have nothing to deliver, unless an event came meanwhile."""
 
 
+class Mails(Protocol):
+    """Mails that wait to be sent. They are written by the changes that they tell of."""
+
+    def get_many(self, ids: Sequence[int]) -> Mapping[int, Mail]:
+        """Return those of these mails that wait."""
+
+    def apply(self, decisions: Sequence[MailDecision], claim: Claim) -> Sequence[int]:
+        """Write what became of tries; return the mails whose lease still held. Their cases are told to nobody."""
+
+    def end(self, claim: Claim, mails: Sequence[Claimed]) -> None:
+        """Take the due rows of mails away that do not wait."""
+
+
 class Reversals(Protocol):
     def get_many(self, ids: Sequence[int]) -> Mapping[int, Reversal]:
         """Return {id: reversal}; an unknown id is left out."""
@@ -281,6 +295,8 @@ class UnitOfWork(Protocol):
     def inbox(self) -> Inbox: ...
     @property
     def streams(self) -> Streams: ...
+    @property
+    def mails(self) -> Mails: ...
     @property
     def reversals(self) -> Reversals: ...
     @property

@@ -9,10 +9,10 @@ from domain.model.decision import Survey
 from domain.model.due_work import Claimed, Lane, LaneLimits, Work
 
 # What is dear first: money that must be undone, then what a customer could still pay, then the rest.
-# Deliveries have lanes of their own, and so have waiting commands with retriggers; they meet none of the others.
+# Deliveries have lanes of their own, so have mails, and waiting commands with retriggers; they meet none of the others.
 PRIORITY: Final = (
-    Work.VOID, Work.CANCEL, Work.CONFIRM, Work.REVERSE, Work.CLOSE, Work.DELIVER, Work.COMMAND, Work.RETRIGGER,
-    Work.POLL, Work.WATCH,
+    Work.VOID, Work.CANCEL, Work.CONFIRM, Work.REVERSE, Work.CLOSE, Work.DELIVER, Work.MAIL, Work.COMMAND,
+    Work.RETRIGGER, Work.POLL, Work.WATCH,
 )  # fmt: skip
 # One call in five is kept from all that goes before these, so that no flood starves them altogether.
 NEVER_STARVED: Final = (Work.POLL, Work.WATCH)

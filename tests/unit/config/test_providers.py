@@ -120,8 +120,8 @@ class TestTheProvidersFile:
     def test_tells_the_longest_call(self, folder: Path) -> None:
         providers = read(folder, LEAST + "timeout_seconds = 90\n")
 
-        assert longest_call_seconds(providers, callback_seconds=20) == 90
-        assert longest_call_seconds({}, callback_seconds=20) == 20
+        assert longest_call_seconds(providers, notification_seconds=20) == 90
+        assert longest_call_seconds({}, notification_seconds=20) == 20
 
 
 def top(line: str) -> str:
