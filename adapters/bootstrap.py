@@ -14,12 +14,14 @@ from adapters.calendars import calendar_of
 from adapters.currencies import of_iso_4217, with_own
 from adapters.embedded import ensure
 from adapters.notifications.callback import CallbackCalls
+from adapters.notifications.email import KeptCalls, SmtpCalls
 from adapters.persistence.database import connect
 from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
 from adapters.policies import limits_of, policy_of
 from adapters.providers import ADAPTERS, HttpProviderCalls
 from adapters.queue import CeleryHints
 from config.cron import NEVER, Cron
+from config.mail import MailServer
 from config.messaging import NOTIFICATIONS, POLLING, RETRIGGERS, REVERSALS, SWEEPS
 from config.providers import ProviderSettings, load_providers
 from config.settings import Settings
@@ -37,6 +39,7 @@ from domain.usecases.poll_orders import PollOrders
 from domain.usecases.receive_commands import ReceiveCommands, Reception, again
 from domain.usecases.reprocess_rejected import ReprocessRejected
 from domain.usecases.reverse_timeouts import ReverseTimeouts
+from domain.usecases.send_mails import SendMails
 from domain.usecases.sweep_rejected import SweepRejected
 
 __all__ = ["Application", "Conflict", "StoreUnavailable", "Told", "open_application", "server_urls"]
@@ -55,6 +58,10 @@ _OF_STATE: Final = frozenset({"order", "reference"})
 # One endpoint gets this much of a worker at once, so that a slow one never has it all.
 _ENDPOINT_CONCURRENCY: Final = 32
 _ENDPOINT_RATE: Final = 500.0
+
+# Mails are few, and servers count them: a few connections in each worker, and so many over all of them.
+_MAIL_CONNECTIONS: Final = 4
+_MAIL_RATE: Final = 20.0
 
 
 def server_urls(settings: Settings) -> tuple[str, str]:
@@ -104,6 +111,7 @@ class Application:
         self._callback_calls = CallbackCalls(
             allow_hosts=frozenset(settings.callback_allow_hosts), timeout_seconds=settings.callback_seconds
         )
+        self._mail_calls = _mail_calls(settings)
         self.receive = ReceiveCommands(
             unit_of_work=self.unit_of_work,
             policies=self.policies,
@@ -112,6 +120,7 @@ class Application:
         )
         self._limits = {name: limits_of(provider) for name, provider in providers.items()}
         self._steps = self._make_steps()
+        self._turn = -1
         planned = settings.sanity_sweep
         self._sweep = (
             None
@@ -197,7 +206,7 @@ class Application:
         if queue in {None, RETRIGGERS}:
             self.sweep()
         if queue is not None:
-            return self._drain_of(self._steps[queue])(budget)
+            return self._drain_in_turn(self._steps[queue], self.settings.drain_seconds if budget is None else budget)
         worked = done = self._drain_all(budget)
         while done and budget is None:
             done = self._drain_all(budget)
@@ -205,7 +214,21 @@ class Application:
         return worked
 
     def _drain_all(self, budget: float | None) -> int:
-        return sum(self._drain_of(step)(budget) for step in self._steps.values())
+        return sum(self._drain_of(step)(budget) for steps in self._steps.values() for step in steps)
+
+    def _drain_in_turn(self, steps: Sequence[Step], budget: float) -> int:
+        """Share one budget among the steps of a queue, so that a task is never longer for having several.
+
+        Another one comes first each time: where one has no end of work, the others are not starved.
+        """
+        self._turn += 1
+        first = self._turn % len(steps)
+        end = time.monotonic() + budget
+        worked = 0
+        for step in (*steps[first:], *steps[:first]):
+            left = end - time.monotonic()
+            worked += self._drain_of(step)(left) if left > 0 else 0
+        return worked
 
     def sweep(self) -> int:
         """Try again all that is pending in sanity queues, if that is due; return for how many merchants it is."""
@@ -214,6 +237,7 @@ class Application:
     def close(self) -> None:
         self._provider_calls.close()
         self._callback_calls.close()
+        self._mail_calls.close()
         self._hints.close()
         self.engine.dispose()
 
@@ -236,7 +260,7 @@ class Application:
         )
         return Drain(unit_of_work=self.unit_of_work, step=step, pace=pace, clock=time.monotonic, report=_report)
 
-    def _make_steps(self) -> Mapping[str, Step]:
+    def _make_steps(self) -> Mapping[str, Sequence[Step]]:
         endpoint = LaneLimits(
             requests_per_second=_ENDPOINT_RATE,
             concurrency=_ENDPOINT_CONCURRENCY,
@@ -245,16 +269,21 @@ class Application:
         orders = PollOrders(policies=self.policies, report=_report)
         reversals = ReverseTimeouts(policies=self.policies, report=_report)
         return {
-            POLLING: self._asking(orders, works=(Work.CLOSE, Work.POLL, Work.WATCH), ahead=_REVERSALS),
-            REVERSALS: self._asking(orders, reversals, works=_REVERSALS),
-            NOTIFICATIONS: DeliverCallbacks(calls=self._callback_calls, schedule=SCHEDULE, lane_limits=endpoint),
-            RETRIGGERS: ReprocessRejected(
-                command_of=messages.command_of,
-                policies=self.policies,
-                currencies=self._currencies_of,
-                hints=self._hints,
-            ),
-            SWEEPS: ApplyWaiting(command_of=_order_command, policies=self.policies, hints=self._hints),
+            POLLING: [self._asking(orders, works=(Work.CLOSE, Work.POLL, Work.WATCH), ahead=_REVERSALS)],
+            REVERSALS: [self._asking(orders, reversals, works=_REVERSALS)],
+            NOTIFICATIONS: [
+                DeliverCallbacks(calls=self._callback_calls, schedule=SCHEDULE, lane_limits=endpoint),
+                SendMails(calls=self._mail_calls, lane_limits=_mail_limits(self.settings)),
+            ],
+            RETRIGGERS: [
+                ReprocessRejected(
+                    command_of=messages.command_of,
+                    policies=self.policies,
+                    currencies=self._currencies_of,
+                    hints=self._hints,
+                )
+            ],
+            SWEEPS: [ApplyWaiting(command_of=_order_command, policies=self.policies, hints=self._hints)],
         }
 
     def _asking(self, *matters: Matter, works: Sequence[Work], ahead: Sequence[Work] = ()) -> AskProviders:
@@ -295,6 +324,26 @@ def _translator(name: str, settings: ProviderSettings) -> Any:
         token=None if credentials is None else credentials.token.get_secret_value(),
         timeout_seconds=settings.timeout_seconds,
         bulk=settings.bulk,
+    )
+
+
+def _mail_calls(settings: Settings) -> SmtpCalls | KeptCalls:
+    if settings.smtp_url is None:
+        return KeptCalls()
+    return SmtpCalls(
+        MailServer.parse(settings.smtp_url.get_secret_value()),
+        sender=settings.mail_from,
+        operator=settings.operator_email,
+        timeout_seconds=settings.mail_seconds,
+        connections=_MAIL_CONNECTIONS,
+    )
+
+
+def _mail_limits(settings: Settings) -> LaneLimits:
+    return LaneLimits(
+        requests_per_second=_MAIL_RATE,
+        concurrency=_MAIL_CONNECTIONS,
+        call_timeout=timedelta(seconds=settings.mail_seconds),
     )
 
 

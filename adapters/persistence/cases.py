@@ -53,6 +53,7 @@ class About:
     order_id: int | None
     currency: str | None
     digits: int = 18
+    mailed: bool = True  # whether mails tell of it
 
 
 def open_cases(

@@ -15,6 +15,7 @@ from adapters.persistence.columns import run
 from adapters.persistence.due_work import SqlDueWork
 from adapters.persistence.inbox import SqlInbox
 from adapters.persistence.lanes import SqlLanes
+from adapters.persistence.mails import SqlMails
 from adapters.persistence.master_data import SqlMasterData
 from adapters.persistence.orders import SqlOrders
 from adapters.persistence.rejections import SqlRejections
@@ -104,6 +105,7 @@ class SqlUnitOfWork:
         self.orders = SqlOrders(connection, now, trace)
         self.inbox = SqlInbox(connection, now)
         self.streams = SqlStreams(connection, now)
+        self.mails = SqlMails(connection, now)
         self.reversals = SqlReversals(connection, now, trace)
         self.merchants = SqlMerchants(connection)
         self.master_data = SqlMasterData(connection, now, trace)
