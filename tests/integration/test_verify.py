@@ -269,7 +269,7 @@ _DAMAGES = {
     "money that was not given back, without a case": (
         "I2",
         "reversal of shop acme pay-settled",
-        "DELETE FROM cases WHERE kind = 'SETTLED_UNREVERSED'",
+        "UPDATE cases SET kind = 'CONTRADICTION' WHERE kind = 'SETTLED_UNREVERSED'",
     ),
     "an end as exhausted with the case of another": (
         "I2",
