@@ -1,6 +1,6 @@
 """Cases: one open case of a kind for a subject, opened and closed with an event each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -23,43 +23,91 @@ _OPENED: Final = Columns(
     provider_says="text",
     amount_at_risk="numeric",
     currency="text",
+    deadline="timestamptz",
     details="jsonb",
+    actor="text",
 )
-_RETURNED: Final = "k.id, k.kind, k.merchant, k.order_id, k.known, k.provider_says, k.amount_at_risk, k.currency"
+_TOLD: Final = """
+k.id, k.kind, k.merchant, k.order_id, k.known, k.provider_says, k.amount_at_risk, k.currency, k.deadline,
+(SELECT reference FROM orders o WHERE o.id = k.order_id)
+"""
 _OPEN: Final = f"""
-INSERT INTO cases AS k (kind, subject, merchant, order_id, known, provider_says, amount_at_risk, currency, details,
-                        opened_at)
-SELECT c.kind, c.subject, c.merchant, c.order_id, c.known, c.provider_says, c.amount_at_risk, c.currency,
-       c.details::jsonb, %(now)s
-FROM {_OPENED.table}
-ON CONFLICT (subject, kind) WHERE closed_at IS NULL DO NOTHING
-RETURNING {_RETURNED}, (SELECT reference FROM orders o WHERE o.id = k.order_id)
+WITH opened AS (
+    INSERT INTO cases (kind, subject, merchant, order_id, known, provider_says, amount_at_risk, currency, deadline,
+                       details, opened_at, opened_by)
+    SELECT c.kind, c.subject, c.merchant, c.order_id, c.known, c.provider_says, c.amount_at_risk, c.currency,
+           c.deadline, c.details::jsonb, %(now)s, c.actor
+    FROM {_OPENED.table}
+    ON CONFLICT (subject, kind) WHERE closed_at IS NULL DO NOTHING
+    RETURNING *
+), entered AS (
+    INSERT INTO case_entries (case_id, at, actor, kind, note, details)
+    SELECT k.id, %(now)s, k.opened_by, 'opened', k.known,
+           jsonb_build_object('provider_says', k.provider_says, 'amount_at_risk', k.amount_at_risk)
+    FROM opened k
+)
+SELECT {_TOLD} FROM opened k
+"""
+# A finding joins the open case, unless it says what the case knows: a provider that is away is found so every minute.
+_JOIN: Final = f"""
+WITH joined AS (
+    SELECT DISTINCT ON (k.id, c.known, c.provider_says, c.amount_at_risk)
+           k.id, c.known, c.actor, k.provider_says AS said_before, c.provider_says, c.deadline,
+           c.details::jsonb AS details,
+           jsonb_build_object('provider_says', c.provider_says, 'amount_at_risk', c.amount_at_risk) AS says
+    FROM {_OPENED.table} JOIN cases k ON k.subject = c.subject AND k.kind = c.kind AND k.closed_at IS NULL
+    WHERE NOT EXISTS (
+        SELECT FROM case_entries e WHERE e.case_id = k.id AND e.note = c.known AND e.kind IN ('opened', 'finding')
+         AND e.details @> jsonb_build_object('provider_says', c.provider_says, 'amount_at_risk', c.amount_at_risk))
+), entered AS (
+    INSERT INTO case_entries (case_id, at, actor, kind, note, details)
+    SELECT j.id, %(now)s, j.actor, 'finding', j.known,
+           j.details || j.says || jsonb_build_object('before', jsonb_build_object('provider_says', j.said_before))
+    FROM joined j
+)
+UPDATE cases k SET provider_says = coalesce(j.provider_says, k.provider_says),
+    deadline = coalesce(j.deadline, k.deadline)
+FROM joined j WHERE k.id = j.id
 """
 
 _CLOSED: Final = Columns("c", subject="bigint", kind="text", note="text", closed_by="text")
 _CLOSE: Final = f"""
-UPDATE cases k SET closed_at = %(now)s, closed_by = c.closed_by, note = c.note
-FROM {_CLOSED.table} WHERE k.subject = c.subject AND k.kind = c.kind AND k.closed_at IS NULL
-RETURNING {_RETURNED}, (SELECT reference FROM orders o WHERE o.id = k.order_id), k.note, k.closed_by
+WITH closed AS (
+    UPDATE cases k SET closed_at = %(now)s, closed_by = c.closed_by, note = c.note
+    FROM {_CLOSED.table} WHERE k.subject = c.subject AND k.kind = c.kind AND k.closed_at IS NULL
+    RETURNING k.*
+), entered AS (
+    INSERT INTO case_entries (case_id, at, actor, kind, note)
+    SELECT k.id, %(now)s, k.closed_by, 'closed', k.note FROM closed k
+)
+SELECT {_TOLD}, k.note, k.closed_by FROM closed k
+"""
+_ENTRY: Final = """
+INSERT INTO case_entries (case_id, at, actor, kind, note, details)
+VALUES (%(case)s, %(now)s, %(actor)s, 'action', %(note)s, %(details)s::jsonb)
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What a case is about: its subject, and whose it is."""
+    """What a case is about: its subject, whose it is, and which rule found it."""
 
     subject: int
     merchant: str | None
     order_id: int | None
     currency: str | None
     digits: int = 18
+    actor: str = "system"
     mailed: bool = True  # whether mails tell of it
 
 
 def open_cases(
     connection: Connection, openings: Iterable[tuple[About, CaseOpening]], *, now: datetime
 ) -> Sequence[Named]:
-    """Open cases where none of the kind is open for the subject; return the events that tell of them."""
+    """Open cases where none of the kind is open for the subject; return the events that tell of them.
+
+    Where one is open, what is found joins it.
+    """
     rows = [
         (
             opening.kind,
@@ -70,13 +118,17 @@ def open_cases(
             opening.provider_says,
             opening.amount_at_risk,
             about.currency,
+            opening.deadline,
             to_json(dict(opening.details)),
+            about.actor,
         )
         for about, opening in openings
     ]
     if not rows:
         return []
-    opened = run(connection, _OPEN, _OPENED.parameters(rows, now=now))
+    opened = run(connection, _OPEN, _OPENED.parameters(rows, now=now)).fetchall()
+    if len(opened) < len(rows):
+        run(connection, _JOIN, _OPENED.parameters(rows, now=now))
     return [_told(row, EventType.CASE_OPENED, "opened") for row in opened if _is_told(row)]
 
 
@@ -89,8 +141,19 @@ def close_cases(
         return []
     closed = run(connection, _CLOSE, _CLOSED.parameters(rows, now=now))
     return [
-        _told(row, EventType.CASE_CLOSED, "closed", note=row[9], closed_by=row[10]) for row in closed if _is_told(row)
+        _told(row, EventType.CASE_CLOSED, "closed", note=row[10], closed_by=row[11]) for row in closed if _is_told(row)
     ]
+
+
+def note_action(
+    connection: Connection, case: int, *, actor: str, note: str, details: Mapping[str, Any], now: datetime
+) -> None:
+    """Keep what a person did about a case, and what was before and after it."""
+    run(
+        connection,
+        _ENTRY,
+        {"case": case, "now": now, "actor": actor, "note": note, "details": to_json(dict(details))},
+    )
 
 
 def _is_told(row: Any) -> bool:
@@ -99,7 +162,7 @@ def _is_told(row: Any) -> bool:
 
 
 def _told(row: Any, kind: EventType, verb: str, **more: str | None) -> Named:
-    case, name, merchant, order_id, known, provider_says, amount, currency, reference = row[:9]
+    case, name, merchant, order_id, known, provider_says, amount, currency, deadline, reference = row[:10]
     data = {
         "merchant": merchant,
         "order": reference,
@@ -109,6 +172,7 @@ def _told(row: Any, kind: EventType, verb: str, **more: str | None) -> Named:
         "provider_says": provider_says,
         "amount_at_risk": _plain(amount),
         "currency": currency,
+        "deadline": None if deadline is None else deadline.isoformat(),
         **more,
     }
     return Named(f"evt_case_{case}_{verb}", Event(type=kind, merchant=merchant, order_id=order_id, data=data))

@@ -140,7 +140,7 @@ def write(connection: Connection, decisions: Sequence[Decision], *, now: datetim
     # Closures are about what was open before, so that none of them ends what its own decision opens.
     closures = [(d.order.id, kind, d.closure_note, d.actor) for d in decisions for kind in sorted(d.closures)]
     told += cases.close_cases(connection, closures, now=now)
-    openings = [(_about(d.order), opening) for d in decisions for opening in d.openings]
+    openings = [(_about(d), opening) for d in decisions for opening in d.openings]
     told += cases.open_cases(connection, openings, now=now)
     outbox.store(connection, told, now=now)
     outcomes = [outcome for d in decisions for outcome in d.outcomes]
@@ -156,8 +156,11 @@ def _each(
         run(connection, statement, columns.parameters(rows, **others))
 
 
-def _about(order: Order) -> cases.About:
-    return cases.About(subject=order.id, merchant=order.merchant, order_id=order.id, currency=order.currency.code)
+def _about(decision: Decision) -> cases.About:
+    order, currency = decision.order, decision.order.currency.code
+    return cases.About(
+        subject=order.id, merchant=order.merchant, order_id=order.id, currency=currency, actor=decision.actor
+    )
 
 
 def _order_row(decision: Decision) -> tuple[Any, ...]:

@@ -7,15 +7,19 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from adapters.persistence import outbox
+from adapters.persistence import cases, outbox
 from adapters.persistence.columns import Columns, run, to_json
 from adapters.persistence.due_work import SqlDueWork
 from adapters.persistence.lanes import SqlLanes
+from domain.model.case import CaseKind
 from domain.model.command import Received, RefusedMessage
 from domain.model.decision import CommandOutcome, CommandState
 from domain.model.due_work import Due, LaneFamily
 from domain.ports.persistence import Stored, WaitingCommand
 from domain.rules.events import message_refused
+
+ACTOR: Final = "system:inbox"
+_ENDS: Final = frozenset({CommandState.APPLIED, CommandState.REFUSED})
 
 _PUT: Final = Columns(
     "c",
@@ -81,7 +85,10 @@ RETURNING r.id, r.times, r.digest
 
 
 def conclude(connection: Connection, outcomes: Sequence[CommandOutcome], *, now: datetime) -> None:
-    """Write what became of commands; one that is refused after it was accepted is announced."""
+    """Write what became of commands; one that is refused after it was accepted is announced.
+
+    A command that was stuck is so no more.
+    """
     rows = [(o.command, o.state, o.reason) for o in outcomes]
     written = run(connection, _CONCLUDE, _OUTCOMES.parameters(rows)).fetchall()
     told = [
@@ -98,7 +105,8 @@ def conclude(connection: Connection, outcomes: Sequence[CommandOutcome], *, now:
         for command, merchant, name, order, state, reason, received_at in written
         if state == CommandState.REFUSED
     ]
-    outbox.store(connection, told, now=now)
+    ended = [(o.command, CaseKind.STUCK, f"the command is {o.state}", ACTOR) for o in outcomes if o.state in _ENDS]
+    outbox.store(connection, [*told, *cases.close_cases(connection, ended, now=now)], now=now)
 
 
 class SqlInbox:

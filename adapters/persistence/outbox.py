@@ -20,12 +20,14 @@ FROM {_EVENTS.table} ORDER BY c.position
 RETURNING id
 """
 
-# An existing stream is not touched, so that nothing here waits for one that is being delivered.
+# An existing stream is not touched, so that nothing here waits for one that is being delivered. A new one starts with
+# the event that made it, so that a new endpoint is not told the history of an old order.
 _STREAMS: Final = """
-INSERT INTO streams (endpoint, order_id, single_event)
-SELECT DISTINCT e.id, ev.order_id, CASE WHEN ev.order_id IS NULL THEN ev.id END
+INSERT INTO streams (endpoint, order_id, single_event, cursor, start)
+SELECT e.id, ev.order_id, CASE WHEN ev.order_id IS NULL THEN ev.id END, min(ev.id) - 1, min(ev.id) - 1
 FROM events ev JOIN endpoints e ON e.merchant = ev.merchant AND (e.types IS NULL OR ev.type = ANY(e.types))
 WHERE ev.id = ANY(%(ids)s::bigint[])
+GROUP BY 1, 2, 3
 ON CONFLICT (endpoint, key) DO NOTHING
 """
 # A stream that is at work or backing off keeps its plan; the generation tells its holder that more has come.

@@ -14,6 +14,7 @@ from domain.model.due_work import Claim, Due, LaneFamily
 from domain.model.money import Currency
 from domain.model.reversal import LastAnswer, Reversal, ReversalDecision, TimeoutCause
 from domain.model.transaction import Effect, Intent, ReversalOutcome
+from domain.rules.reversing import ACTOR
 
 _SELECT: Final = """
 SELECT r.id, r.merchant, r.provider, r.reference, r.amount, r.currency, r.digits, r.response_code, r.cause, r."order",
@@ -150,6 +151,7 @@ def _about(decision: ReversalDecision) -> cases.About:
         merchant=reversal.merchant,
         order_id=decision.order_id,
         currency=reversal.currency.code,
+        actor=ACTOR,
     )
 
 

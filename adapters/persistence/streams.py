@@ -1,7 +1,7 @@
 """Callback streams: each delivers its head, and only what was delivered moves its cursor."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -9,13 +9,17 @@ from sqlalchemy import Connection
 from adapters.persistence import cases, outbox
 from adapters.persistence.columns import Columns, run
 from adapters.persistence.due_work import SqlDueWork
+from domain.model.case import CaseKind, CaseOpening
 from domain.model.delivery import DeliveryDecision, Head
 from domain.model.due_work import Claim, Claimed
+
+ACTOR: Final = "system:deliver"
 
 # Two rows of a stream at most: the head, and whether another waits behind it.
 _HEADS: Final = """
 SELECT s.id, ev.id, ev.event, ev.body, e.url, e.secrets, e.id, e.merchant, s.order_id, d.first_tried_at,
-       coalesce(d.tries, 0)
+       coalesce(d.tries, 0), e.waits, e.failing_since,
+       EXISTS (SELECT FROM cases k WHERE k.subject IN (s.id, e.id) AND k.closed_at IS NULL)
 FROM streams s
 JOIN endpoints e ON e.id = s.endpoint
 CROSS JOIN LATERAL (
@@ -39,6 +43,26 @@ ON CONFLICT (stream, event_row) DO UPDATE SET state = excluded.state, tries = ex
 """
 _CURSORS: Final = Columns("c", stream="bigint", cursor="bigint")
 _MOVE_CURSORS: Final = f"UPDATE streams s SET cursor = c.cursor FROM {_CURSORS.table} WHERE s.id = c.stream"
+
+_TRIED: Final = Columns("c", endpoint="bigint", delivered="boolean")
+# Written only where it changes, so that an endpoint that is well costs nothing.
+_FAILING: Final = f"""
+UPDATE endpoints e SET failing_since = CASE WHEN c.delivered THEN NULL ELSE %(now)s END
+FROM {_TRIED.table} WHERE e.id = c.endpoint AND (e.failing_since IS NULL) <> c.delivered
+"""
+# What was given up and has been delivered since, in a stream of its own: the order's stream, if nothing more of that
+# stream is missing.
+_MADE_GOOD: Final = """
+SELECT DISTINCT k.subject
+FROM streams s
+JOIN events x ON x.id = s.single_event
+JOIN streams o ON o.endpoint = s.endpoint AND o.key = ANY(ARRAY[coalesce(x.order_id, -x.id), -x.id])
+JOIN cases k ON k.subject = o.id AND k.kind = 'UNDELIVERABLE' AND k.closed_at IS NULL
+WHERE s.id = ANY(%(streams)s::bigint[]) AND NOT EXISTS (
+    SELECT FROM deliveries d WHERE d.stream = o.id AND d.state = 'failed' AND NOT EXISTS (
+        SELECT FROM streams r JOIN deliveries v ON v.stream = r.id AND v.event_row = d.event_row
+        WHERE r.endpoint = o.endpoint AND r.key = -d.event_row AND v.state = 'delivered'))
+"""
 
 # The lane of a disabled endpoint rests, so that what waits keeps its due row for the day it is enabled again.
 _DISABLE: Final = """
@@ -69,15 +93,27 @@ class SqlStreams:
         if not saved:
             return []
         run(connection, _UPSERT_TRIES, _TRIES.parameters((_try(d) for d in saved), now=now))
+        run(connection, _FAILING, _TRIED.parameters(_tried(saved).items(), now=now))
         passed = [(d.row.subject, d.head.event_row) for d in saved if d.delivered or d.given_up]
         if passed:
             run(connection, _MOVE_CURSORS, _CURSORS.parameters(passed))
         disabled = [d.head.endpoint for d in saved if d.disable]
         if disabled:
             run(connection, _DISABLE, {"ids": disabled})
-        openings = [(_about(d), d.opening) for d in saved if d.opening is not None]
-        outbox.store(connection, cases.open_cases(connection, openings, now=now), now=now)
+        told = [*cases.close_cases(connection, self._settled(saved), now=now)]
+        told += cases.open_cases(connection, _openings(saved), now=now)
+        outbox.store(connection, told, now=now)
         return [d.row.subject for d in saved]
+
+    def _settled(self, saved: Sequence[DeliveryDecision]) -> Sequence[tuple[int, CaseKind, str | None, str]]:
+        """Return the cases that a delivery closes: of its stream, of its endpoint, and of what was given up before."""
+        closed = {(d.head.endpoint, CaseKind.UNDELIVERABLE) for d in saved if d.settles}
+        closed |= {(d.head.stream, CaseKind.STUCK) for d in saved if d.settles}
+        single = [d.head.stream for d in saved if d.delivered and d.head.order_id is None]
+        if single:
+            found = run(self._connection, _MADE_GOOD, {"streams": single})
+            closed |= {(row[0], CaseKind.UNDELIVERABLE) for row in found}
+        return [(subject, kind, "it was delivered", ACTOR) for subject, kind in sorted(closed)]
 
     def end(self, claim: Claim, streams: Sequence[Claimed]) -> None:
         SqlDueWork(self._connection, self._now).settle(claim, [(row, None) for row in streams])
@@ -97,6 +133,9 @@ def _head(row: Any, *, more: bool) -> Head:
         first_tried_at=row[9],
         tries=row[10],
         more=more,
+        waits=None if row[11] is None else tuple(timedelta(seconds=wait) for wait in row[11]),
+        failing_since=row[12],
+        troubled=row[13],
     )
 
 
@@ -106,7 +145,28 @@ def _try(decision: DeliveryDecision) -> tuple[Any, ...]:
     return decision.row.subject, head.event_row, state, head.tries + 1, decision.status, decision.error
 
 
-def _about(decision: DeliveryDecision) -> cases.About:
-    head = decision.head
-    subject = head.endpoint if decision.disable else head.stream
-    return cases.About(subject=subject, merchant=head.merchant, order_id=head.order_id, currency=None)
+def _tried(saved: Sequence[DeliveryDecision]) -> Mapping[int, bool]:
+    """Return {endpoint: whether anything was delivered there}."""
+    tried: dict[int, bool] = {}
+    for decision in saved:
+        endpoint = decision.head.endpoint
+        tried[endpoint] = decision.delivered or tried.get(endpoint, False)
+    return tried
+
+
+def _openings(saved: Sequence[DeliveryDecision]) -> Sequence[tuple[cases.About, CaseOpening]]:
+    """Return what is found of streams, and of each endpoint once."""
+    openings = [
+        (_about(d.head, d.head.stream, order_id=d.head.order_id), d.opening) for d in saved if d.opening is not None
+    ]
+    endpoints = {d.head.endpoint: d for d in saved if d.endpoint_opening is not None}
+    openings += [
+        (_about(d.head, endpoint), d.endpoint_opening)
+        for endpoint, d in endpoints.items()
+        if d.endpoint_opening is not None
+    ]
+    return openings
+
+
+def _about(head: Head, subject: int, *, order_id: int | None = None) -> cases.About:
+    return cases.About(subject=subject, merchant=head.merchant, order_id=order_id, currency=None, actor=ACTOR)

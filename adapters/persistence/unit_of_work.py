@@ -1,9 +1,10 @@
 """The unit of work on PostgreSQL: one transaction, one clock reading, everything or nothing."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import psycopg.errors
 from sqlalchemy import Connection, Engine
@@ -13,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from adapters.persistence import cases, changes, outbox
 from adapters.persistence.columns import run
 from adapters.persistence.due_work import SqlDueWork
-from adapters.persistence.inbox import SqlInbox
+from adapters.persistence.inbox import SqlInbox, conclude
 from adapters.persistence.lanes import SqlLanes
 from adapters.persistence.mails import SqlMails
 from adapters.persistence.master_data import SqlMasterData
@@ -23,11 +24,12 @@ from adapters.persistence.retriggers import SqlRetriggers
 from adapters.persistence.reversals import SqlReversals
 from adapters.persistence.streams import SqlStreams
 from domain.model.case import CaseKind, CaseOpening
-from domain.model.decision import Decision
-from domain.model.due_work import Claim, LaneFamily
+from domain.model.decision import CommandOutcome, CommandState, Decision
+from domain.model.due_work import Claim, Due, LaneFamily, Work
 from domain.model.master_data import MasterKind
 from domain.model.merchant import Merchant
 from domain.ports.persistence import Conflict, StoreUnavailable
+from domain.rules.waiting import LONGEST_WAIT
 
 # Somebody else was first, and a second run of the same unit of work finds the new state.
 _CONFLICTS: Final = (
@@ -52,20 +54,55 @@ _UNAVAILABLE: Final = (
 _OLD_INFIX: Final = "_extended_"
 
 
+# Whoever tells of an order holds it, so that its events become visible in the order of their ids.
+_LOCK_ORDERS: Final = "SELECT FROM orders WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR UPDATE"
+_STUCK: Final = """
+SELECT subject FROM cases WHERE subject = ANY(%(subjects)s::bigint[]) AND kind = 'STUCK' AND closed_at IS NULL
+"""
+
+
 class ParkingSqlDueWork(SqlDueWork):
     """Due work that also knows how to give up on a row: its case is opened where the row is taken out."""
 
     def park(self, claim: Claim, subjects: Sequence[int]) -> None:
+        parked = self.take_out(claim, subjects)
+        run(self._connection, _LOCK_ORDERS, {"ids": sorted({row[5] for row in parked if row[5] is not None})})
+        commands = {row[0]: row for row in parked if row[1] == Work.COMMAND}
+        stuck = {row[0] for row in run(self._connection, _STUCK, {"subjects": list(commands)})} if commands else set()
         openings = []
-        for subject, kind, claims, error, merchant, order_id, amount, currency in self.take_out(claim, subjects):
+        for subject, kind, claims, error, merchant, order_id, amount, currency in parked:
+            if subject in stuck:
+                continue
             opening = CaseOpening(
                 kind=CaseKind.STUCK,
                 known=f"{kind} was tried {claims - 1} times in vain; the last error: {error or 'its worker died'}",
                 amount_at_risk=amount,
+                deadline=self._now + LONGEST_WAIT if subject in commands else None,
             )
-            about = cases.About(subject=subject, merchant=merchant, order_id=order_id, currency=currency)
+            about = cases.About(
+                subject=subject, merchant=merchant, order_id=order_id, currency=currency, actor="system:park"
+            )
             openings.append((about, opening))
         outbox.store(self._connection, cases.open_cases(self._connection, openings, now=self._now), now=self._now)
+        self._end_or_keep(commands, stuck)
+
+    def _end_or_keep(self, commands: Mapping[int, tuple[Any, ...]], stuck: AbstractSet[int]) -> None:
+        """A command that is stuck for the second time is refused; one that is new to it has a day, and a person."""
+        refused = [
+            CommandOutcome(
+                command=command,
+                state=CommandState.REFUSED,
+                reason=f"it could not be carried out: {row[3] or 'its worker died'}",
+            )
+            for command, row in commands.items()
+            if command in stuck
+        ]
+        if refused:
+            conclude(self._connection, refused, now=self._now)
+        kept = {command: row[4] for command, row in commands.items() if command not in stuck}
+        lanes = SqlLanes(self._connection, self._now).ids(LaneFamily.MERCHANT, set(kept.values())) if kept else {}
+        again = Due(work=Work.COMMAND, at=self._now + LONGEST_WAIT)
+        self.plan((command, lanes[merchant], again) for command, merchant in kept.items())
 
 
 class SqlMerchants:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -20,10 +21,14 @@ class CaseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseOpening:
-    """A finding for a person. One open case of a kind for a subject: a second finding joins the first."""
+    """A finding for a person. One open case of a kind for a subject: a second finding joins the first.
+
+    `deadline` is until when something can still be done, where there is such a time.
+    """
 
     kind: CaseKind
     known: str
     provider_says: str | None = None
     amount_at_risk: Decimal | None = None
+    deadline: datetime | None = None
     details: Mapping[str, str] = field(default_factory=dict)

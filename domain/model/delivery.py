@@ -23,11 +23,18 @@ class Head:
     first_tried_at: datetime | None
     tries: int
     more: bool  # another event waits behind this one
+    waits: tuple[timedelta, ...] | None = None  # the endpoint's own schedule of tries
+    failing_since: datetime | None = None  # the endpoint's first failure since anything was delivered there
+    troubled: bool = False  # the stream or its endpoint has an open case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryDecision:
-    """What follows from one try: the cursor moves on, or the same event is due again."""
+    """What follows from one try: the cursor moves on, or the same event is due again.
+
+    `opening` is about the stream, `endpoint_opening` about its endpoint. What `settles` closes the cases of both,
+    for something was delivered.
+    """
 
     row: Claimed
     head: Head
@@ -38,6 +45,8 @@ class DeliveryDecision:
     given_up: bool = False
     disable: bool = False
     opening: CaseOpening | None = None
+    endpoint_opening: CaseOpening | None = None
+    settles: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

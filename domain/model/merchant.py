@@ -31,3 +31,4 @@ class Endpoint:
     secrets: tuple[str, ...]
     enabled: bool
     types: frozenset[str] | None  # None: every type of event
+    waits: tuple[timedelta, ...] | None = None  # between tries, where they are not the usual ones

@@ -1,6 +1,7 @@
 """When a callback is tried again, and when it is given up."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,8 +23,12 @@ _WAITS: Final[Sequence[timedelta]] = (
     timedelta(hours=24),
 )
 # The schedule that the Standard Webhooks specification suggests: three days, thinning out.
-SCHEDULE: Final = Cadence(stages=[Stage(wait, 1) for wait in _WAITS], jitter=0.1)
+_JITTER: Final = 0.1
+SCHEDULE: Final = Cadence(stages=[Stage(wait, 1) for wait in _WAITS], jitter=_JITTER)
 LONGEST_RETRY_AFTER: Final = timedelta(hours=24)
+# Nothing but failures for so long is a person's to know, and after so long nobody is listening.
+ANNOUNCED_AFTER: Final = timedelta(hours=1)
+DISABLED_AFTER: Final = timedelta(days=5)
 
 
 def after_try(
@@ -32,11 +37,12 @@ def after_try(
     """Return what follows from one try to deliver the head of a stream."""
     next_one = Due(work=Work.DELIVER, at=now) if head.more else None
     due, given_up, opening = next_one, False, None
-    if answer.gone:
+    trouble = None if answer.delivered else _trouble_of(head, answer, now)
+    disable = answer.gone or (trouble is not None and _is_dead(head, now))
+    if disable:
         due = Due(work=Work.DELIVER, at=now, step=row.step)  # its lane rests until the endpoint is enabled again
-        opening = _opening(head, "the endpoint answered 410 and is disabled")
     elif not answer.delivered:
-        wait = delay_at(schedule, head.tries, seed=head.stream)
+        wait = delay_at(_schedule_of(head, schedule), head.tries, seed=head.stream)
         if wait is None:
             given_up, opening = True, _opening(head, f"{head.event} was tried {head.tries + 1} times: {answer.why}")
         else:
@@ -50,9 +56,42 @@ def after_try(
         error=None if answer.delivered else answer.why,
         due=due,
         given_up=given_up,
-        disable=answer.gone,
+        disable=disable,
         opening=opening,
+        endpoint_opening=trouble,
+        settles=answer.delivered and head.troubled,
     )
+
+
+def in_a_wave(heads: Iterable[tuple[Head, DeliveryAnswer]]) -> Sequence[Head]:
+    """Return the heads as their wave has changed them: an endpoint that took anything fails no more."""
+    tried = list(heads)
+    alive = {head.endpoint for head, answer in tried if answer.delivered}
+    return [replace(head, failing_since=None) if head.endpoint in alive else head for head, _ in tried]
+
+
+def _schedule_of(head: Head, usual: Cadence) -> Cadence:
+    if head.waits is None:
+        return usual
+    return Cadence(stages=[Stage(wait, 1) for wait in head.waits], jitter=_JITTER)
+
+
+def _is_dead(head: Head, now: datetime) -> bool:
+    return head.failing_since is not None and now - head.failing_since >= DISABLED_AFTER
+
+
+def _trouble_of(head: Head, answer: DeliveryAnswer, now: datetime) -> CaseOpening | None:
+    """Return the case of an endpoint that wants no more, or has done nothing but fail for too long."""
+    if answer.gone:
+        return _opening(head, "the endpoint answered 410 and is disabled")
+    if head.failing_since is None or now - head.failing_since < ANNOUNCED_AFTER:
+        return None
+    since = f"nothing but failures since {head.failing_since:%Y-%m-%d %H:%M}Z"
+    if _is_dead(head, now):
+        return _opening(head, f"{since}: the endpoint is disabled, and what waits is kept")
+    opening = _opening(head, f"{since}: the endpoint will be disabled at the deadline")
+    details = {**opening.details, "last_error": answer.why or ""}
+    return replace(opening, details=details, deadline=head.failing_since + DISABLED_AFTER)
 
 
 def _opening(head: Head, known: str) -> CaseOpening:

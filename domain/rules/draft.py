@@ -16,7 +16,7 @@ from domain.rules.events import status_changed
 from domain.rules.lifecycle import advance
 
 # The cases of an order that facts close: once it has reached an end, nobody needs to decide them.
-CLOSED_BY_FACTS: Final = frozenset({CaseKind.POLLING_EXHAUSTED, CaseKind.CANCEL_IN_DOUBT})
+CLOSED_BY_FACTS: Final = frozenset({CaseKind.POLLING_EXHAUSTED, CaseKind.CANCEL_IN_DOUBT, CaseKind.STUCK})
 SETTLED_BY_HAND: Final = frozenset({CaseKind.LATE_PAYMENT, CaseKind.AMOUNT_MISMATCH})
 
 
@@ -61,6 +61,11 @@ class Draft:
         """Keep an effect's intent, new or with its outcome."""
         self.learn(intent=intent)
         self.intents = [*(kept for kept in self.intents if kept.key != intent.key), intent]
+
+    def settle(self, kind: CaseKind, note: str) -> None:
+        """Let the facts close the case of this kind, if one is open."""
+        self.closures.add(kind)
+        self.closure_note = self.closure_note or note
 
     def end_watch(self) -> None:
         self.order = replace(self.order, watching=False)
@@ -141,14 +146,20 @@ class Draft:
         )
 
 
+def kind_of_case(order: Order) -> CaseKind:
+    """Return the kind of case that an UNRESOLVED order has."""
+    return CaseKind.LATE_PAYMENT if order.reason == Reason.DELAYED else CaseKind.AMOUNT_MISMATCH
+
+
 def _unresolved(order: Order) -> CaseOpening:
     received = order.transaction.amount_received
     money = order.currency.render
     at_risk = order.amount if received is None else received
-    late = order.reason == Reason.DELAYED
+    kind = kind_of_case(order)
+    late = kind is CaseKind.LATE_PAYMENT
     got = "an authorization is held" if received is None else f"{money(received)} {order.currency.code} was received"
     return CaseOpening(
-        kind=CaseKind.LATE_PAYMENT if late else CaseKind.AMOUNT_MISMATCH,
+        kind=kind,
         known=f"{got} for an order of {money(order.amount)} {order.currency.code}: {order.reason}",
         provider_says=order.transaction.provider_status,
         amount_at_risk=at_risk if late else abs(difference(at_risk, order.amount)),

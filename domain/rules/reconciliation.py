@@ -122,6 +122,8 @@ def _learn(draft: Draft, record: Record, status: ProviderStatus, *, repeated: bo
         if not repeated:
             _keep_aside(draft, record, status, signal)
         return
+    if not repeated and order.status not in order_lifecycle.OPEN:
+        draft.settle(CaseKind.CONTRADICTION, f"the provider says {record.status}, which agrees with what is known")
     learn_attempts(draft, record)
     learn_figures(draft, record, status)
     _note_more_money(draft, before=order)

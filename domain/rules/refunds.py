@@ -4,10 +4,11 @@ from dataclasses import replace
 from decimal import Decimal
 
 from domain.model.answer import ProviderStatus, Record
-from domain.model.money import difference, total_of
+from domain.model.case import CaseOpening
+from domain.model.money import ZERO, difference, total_of
 from domain.model.order import Order, OrderStatus, Reason
 from domain.model.transaction import Operation, OperationKind, OperationState
-from domain.rules.draft import Draft
+from domain.rules.draft import Draft, kind_of_case
 from domain.rules.order_lifecycle import Signal
 
 # Refunds that the provider reports and no producer announced are numbered: `provider:1`, ...
@@ -51,17 +52,29 @@ def learn_refunds(draft: Draft, record: Record) -> None:
 def follow_refunds(draft: Draft) -> None:
     """Move the order to what its refunds say; an order that is not PAID or REFUND_PENDING stays."""
     order = draft.order
-    if order.status not in MOVED_BY_REFUNDS:
-        return
     operations = order.transaction.operations
     refund = OperationKind.REFUND
     done = total(operations, refund, OperationState.DONE)
+    if order.status is OrderStatus.UNRESOLVED and draft.operations and done >= received_of(order):
+        draft.openings.append(_given_back(order))
+    if order.status not in MOVED_BY_REFUNDS:
+        return
     if any(o.kind is refund and o.state is OperationState.QUEUED for o in operations):
         draft.move(Signal.REFUND_ASKED)
     elif done and done >= received_of(order):
         draft.move(Signal.REFUNDED)
     elif order.status is OrderStatus.REFUND_PENDING:
         draft.move(Signal.REFUND_ENDED, reason=Reason.REFUNDED_IN_PART if done else Reason.REFUND_REJECTED)
+
+
+def _given_back(order: Order) -> CaseOpening:
+    """Tell the case of an UNRESOLVED order that nothing is at risk any more; that it is settled its merchant says."""
+    return CaseOpening(
+        kind=kind_of_case(order),
+        known="all that was received has been given back: it can be resolved",
+        provider_says=order.transaction.provider_status,
+        amount_at_risk=ZERO,
+    )
 
 
 def received_of(order: Order) -> Decimal:

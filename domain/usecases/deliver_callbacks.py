@@ -9,7 +9,7 @@ from domain.model.due_work import Claim, Claimed, Lane, LaneLimits, Work
 from domain.model.policy import Cadence
 from domain.ports.notifier import DeliveryCalls
 from domain.ports.persistence import UnitOfWork
-from domain.rules.callbacks import after_try
+from domain.rules.callbacks import after_try, in_a_wave
 from domain.usecases.drain import Answered
 
 WORKS: Final = (Work.DELIVER,)
@@ -61,9 +61,10 @@ class DeliverCallbacks:
         return answered
 
     def save(self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered]) -> Mapping[int, str]:
+        heads = in_a_wave((answered.subject, answered.answer) for answered in wave)
         decisions = [
-            after_try(answered.row, answered.subject, answered.answer, now=uow.now, schedule=self.schedule)
-            for answered in wave
+            after_try(answered.row, head, answered.answer, now=uow.now, schedule=self.schedule)
+            for answered, head in zip(wave, heads, strict=True)
         ]
         uow.streams.apply(decisions, claim)
         return {}

@@ -7,9 +7,12 @@ from decimal import Decimal
 from itertools import count
 
 from domain.model.case import CaseKind, CaseOpening
+from domain.model.decision import CommandOutcome, CommandState
 from domain.model.due_work import Claim, Claimed, Due, Lane, LaneFamily, Work
 from domain.rules.lanes import is_ready
+from domain.rules.waiting import LONGEST_WAIT
 from domain.usecases.drain import SUSPECT_AFTER
+from tests.fakes.concluding import conclude
 from tests.fakes.outbox import About, open_case
 from tests.fakes.rows import DueRow, Tables
 
@@ -106,13 +109,27 @@ class FakeDueWork:
             if row is None or row.lease != claim.token:
                 continue
             del self._tables.due[subject]
+            is_command = row.kind == Work.COMMAND
+            if is_command and self._is_stuck(subject):
+                why = f"it could not be carried out: {row.last_error or 'its worker died'}"
+                outcome = CommandOutcome(command=subject, state=CommandState.REFUSED, reason=why)
+                conclude(self._tables, self._ids, [outcome], now=self._now)
+                continue
             opening = CaseOpening(
                 kind=CaseKind.STUCK,
                 known=f"{row.kind} was tried {row.claims - 1} times in vain;"
                 f" the last error: {row.last_error or 'its worker died'}",
                 amount_at_risk=self._amount_of(subject),
+                deadline=self._now + LONGEST_WAIT if is_command else None,
             )
-            open_case(self._tables, self._ids, self._about(subject), opening, now=self._now)
+            about = replace(self._about(subject), actor="system:park")
+            open_case(self._tables, self._ids, about, opening, now=self._now)
+            if is_command:
+                self.plan(subject, row.lane, Due(work=Work.COMMAND, at=self._now + LONGEST_WAIT))
+
+    def _is_stuck(self, subject: int) -> bool:
+        cases = self._tables.cases.values()
+        return any((c.subject, c.kind) == (subject, CaseKind.STUCK) and c.closed_at is None for c in cases)
 
     def bump(self, subjects: Sequence[int]) -> None:
         for subject in subjects:

@@ -11,27 +11,10 @@ from domain.model.due_work import Due, LaneFamily
 from domain.ports.persistence import Stored, WaitingCommand
 from domain.rules.events import message_refused
 from tests.fakes.checks import check
+from tests.fakes.concluding import conclude
 from tests.fakes.due_work import FakeDueWork, FakeLanes
 from tests.fakes.outbox import tell
 from tests.fakes.rows import InboxRow, RefusedRow, Tables
-
-
-def conclude(tables: Tables, ids: "count[int]", outcomes: Sequence[CommandOutcome], *, now: datetime) -> None:
-    """Write what became of commands; one that is refused after it was accepted is announced."""
-    for outcome in outcomes:
-        row = tables.inbox.get(outcome.command)
-        if row is None:
-            continue
-        tables.inbox[row.id] = replace(row, state=outcome.state, reason=outcome.reason)
-        if outcome.state is CommandState.REFUSED:
-            event = message_refused(
-                row.merchant,
-                name=row.name,
-                order=row.order,
-                errors=[{"field": "order", "reason": outcome.reason or "refused"}],
-                received_at=row.received_at,
-            )
-            tell(tables, ids, f"evt_command_{row.id}_refused", event, now=now)
 
 
 class FakeInbox:

@@ -13,8 +13,8 @@ from domain.ports.persistence import Conflict, Named
 from domain.rules.events import status_changed
 from domain.rules.registration import first_move
 from tests.fakes.checks import check, check_history, check_operation, check_order
+from tests.fakes.concluding import conclude
 from tests.fakes.due_work import FakeDueWork
-from tests.fakes.inbox import conclude
 from tests.fakes.outbox import About, close_case, open_case, tell
 from tests.fakes.rows import HistoryRow, Tables, TimelineRow
 
@@ -173,7 +173,13 @@ def _write_intents(tables: Tables, decision: Decision) -> None:
 
 def _write_cases(tables: Tables, ids: "count[int]", decision: Decision, *, now: datetime) -> None:
     order = decision.order
-    about = About(subject=order.id, merchant=order.merchant, order_id=order.id, currency=order.currency.code)
+    about = About(
+        subject=order.id,
+        merchant=order.merchant,
+        order_id=order.id,
+        currency=order.currency.code,
+        actor=decision.actor,
+    )
     for kind in sorted(decision.closures):
         close_case(tables, ids, subject=order.id, kind=kind, note=decision.closure_note, by=decision.actor, now=now)
     for opening in decision.openings:

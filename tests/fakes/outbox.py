@@ -12,7 +12,9 @@ from domain.model.delivery import DeliveryDecision, Head
 from domain.model.due_work import Claim, Claimed, Work
 from domain.model.event import Event, EventType
 from domain.ports.persistence import Conflict
-from tests.fakes.rows import CaseRow, DeliveryRow, DueRow, EventRow, StreamRow, Tables
+from tests.fakes.rows import CaseRow, DeliveryRow, DueRow, EntryRow, EventRow, StreamRow, Tables
+
+ACTOR = "system:deliver"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,7 @@ class About:
     merchant: str | None
     order_id: int | None
     currency: str | None
+    actor: str = "system"
 
 
 def tell(
@@ -56,15 +59,19 @@ def _stream_of(tables: Tables, ids: "count[int]", endpoint: int, event: EventRow
     for stream in tables.streams.values():
         if stream.endpoint == endpoint and (stream.order_id, stream.single_event) == (event.order_id, single):
             return stream.id
-    fresh = StreamRow(id=next(ids), endpoint=endpoint, order_id=event.order_id, single_event=single)
+    start = event.id - 1  # a new endpoint is not told what came before
+    fresh = StreamRow(
+        id=next(ids), endpoint=endpoint, order_id=event.order_id, single_event=single, cursor=start, start=start
+    )
     tables.streams[fresh.id] = fresh
     return fresh.id
 
 
 def open_case(tables: Tables, ids: "count[int]", about: About, opening: CaseOpening, *, now: datetime) -> None:
-    """Open a case where none of the kind is open for the subject, and tell of it."""
-    same = (about.subject, opening.kind)
-    if any((case.subject, case.kind) == same and case.closed_at is None for case in tables.cases.values()):
+    """Open a case where none of the kind is open for the subject, and tell of it; else the finding joins."""
+    open_one = _open_case_of(tables, about.subject, opening.kind)
+    if open_one is not None:
+        _join(tables, open_one, about, opening)
         return
     case = CaseRow(
         id=next(ids),
@@ -76,9 +83,30 @@ def open_case(tables: Tables, ids: "count[int]", about: About, opening: CaseOpen
         provider_says=opening.provider_says,
         amount_at_risk=opening.amount_at_risk,
         currency=about.currency,
+        deadline=opening.deadline,
+        opened_by=about.actor,
     )
     tables.cases[case.id] = case
+    tables.case_entries.append(EntryRow(case_id=case.id, kind="opened", actor=about.actor, note=case.known))
     _tell_of(tables, ids, case, EventType.CASE_OPENED, "opened", now=now)
+
+
+def _open_case_of(tables: Tables, subject: int, kind: CaseKind) -> CaseRow | None:
+    found = [case for case in tables.cases.values() if (case.subject, case.kind) == (subject, kind)]
+    return next((case for case in found if case.closed_at is None), None)
+
+
+def _join(tables: Tables, case: CaseRow, about: About, opening: CaseOpening) -> None:
+    """Keep a finding that says more than the case knows."""
+    said = [entry.note for entry in tables.case_entries if entry.case_id == case.id and entry.kind != "closed"]
+    if opening.known in said and opening.provider_says in (None, case.provider_says):
+        return
+    tables.case_entries.append(EntryRow(case_id=case.id, kind="finding", actor=about.actor, note=opening.known))
+    tables.cases[case.id] = replace(
+        case,
+        provider_says=opening.provider_says or case.provider_says,
+        deadline=opening.deadline or case.deadline,
+    )
 
 
 def close_case(
@@ -89,6 +117,7 @@ def close_case(
         if (case.subject, case.kind) == (subject, kind) and case.closed_at is None:
             closed = replace(case, closed_at=now, closed_by=by, note=note)
             tables.cases[case.id] = closed
+            tables.case_entries.append(EntryRow(case_id=case.id, kind="closed", actor=by, note=note))
             _tell_of(tables, ids, closed, EventType.CASE_CLOSED, "closed", now=now)
 
 
@@ -116,8 +145,13 @@ class FakeStreams:
     def apply(self, decisions: Sequence[DeliveryDecision], claim: Claim) -> Sequence[int]:
         held = self._due_work.settle(claim, [(d.row, d.due) for d in decisions])
         saved = [d for d in decisions if d.row.subject in held]
+        self._remember_failures(saved)
         for decision in saved:
             self._write(decision)
+        for decision in saved:
+            self._settle(decision)
+        for decision in saved:
+            self._open(decision)
         return [d.row.subject for d in saved]
 
     def end(self, claim: Claim, streams: Sequence[Claimed]) -> None:
@@ -143,6 +177,12 @@ class FakeStreams:
             first_tried_at=None if tried is None else tried.first_tried_at,
             tries=0 if tried is None else tried.tries,
             more=len(ahead) > 1,
+            waits=endpoint.waits,
+            failing_since=self._tables.failing_since.get(endpoint.id),
+            troubled=any(
+                case.subject in {stream.id, endpoint.id} and case.closed_at is None
+                for case in self._tables.cases.values()
+            ),
         )
 
     def _waits(self, event: EventRow, stream: StreamRow) -> bool:
@@ -172,7 +212,44 @@ class FakeStreams:
             tables.endpoints[head.endpoint] = replace(tables.endpoints[head.endpoint], enabled=False)
             lane = tables.lane_of_endpoint[head.endpoint]
             tables.lanes[lane] = replace(tables.lanes[lane], paused=True)
-        if decision.opening is not None:
-            subject = head.endpoint if decision.disable else head.stream
-            about = About(subject=subject, merchant=head.merchant, order_id=head.order_id, currency=None)
-            open_case(tables, self._ids, about, decision.opening, now=self._now)
+
+    def _remember_failures(self, saved: Sequence[DeliveryDecision]) -> None:
+        since = self._tables.failing_since
+        delivered = {d.head.endpoint for d in saved if d.delivered}
+        for endpoint in {d.head.endpoint for d in saved}:
+            if endpoint in delivered:
+                since.pop(endpoint, None)
+            else:
+                since.setdefault(endpoint, self._now)
+
+    def _settle(self, decision: DeliveryDecision) -> None:
+        head = decision.head
+        closed = [(head.endpoint, CaseKind.UNDELIVERABLE), (head.stream, CaseKind.STUCK)] if decision.settles else []
+        if decision.delivered and head.order_id is None:
+            closed += [(stream, CaseKind.UNDELIVERABLE) for stream in self._made_good(head)]
+        for subject, kind in closed:
+            close_case(
+                self._tables, self._ids, subject=subject, kind=kind, note="it was delivered", by=ACTOR, now=self._now
+            )
+
+    def _made_good(self, head: Head) -> list[int]:
+        """Return the streams whose given-up events have all been delivered since."""
+        tables = self._tables
+        order = tables.events[head.event_row].order_id
+        keys = [(order, None), (None, head.event_row)]
+        mine = [s for s in tables.streams.values() if s.endpoint == head.endpoint]
+        delivered = {
+            d.event_row
+            for d in tables.deliveries.values()
+            if d.state == "delivered" and d.stream in {s.id for s in mine}
+        }
+        failed = {d.stream for d in tables.deliveries.values() if d.state == "failed" and d.event_row not in delivered}
+        return [s.id for s in mine if (s.order_id, s.single_event) in keys and s.id not in failed]
+
+    def _open(self, decision: DeliveryDecision) -> None:
+        head = decision.head
+        found = ((head.stream, head.order_id, decision.opening), (head.endpoint, None, decision.endpoint_opening))
+        for subject, order_id, opening in found:
+            if opening is not None:
+                about = About(subject=subject, merchant=head.merchant, order_id=order_id, currency=None, actor=ACTOR)
+                open_case(self._tables, self._ids, about, opening, now=self._now)

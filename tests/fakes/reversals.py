@@ -8,6 +8,7 @@ from itertools import count
 from domain.model.due_work import Claim, Due, LaneFamily
 from domain.model.reversal import Reversal, ReversalDecision
 from domain.ports.persistence import Conflict
+from domain.rules.reversing import ACTOR
 from tests.fakes.checks import check, check_reversal
 from tests.fakes.due_work import FakeDueWork
 from tests.fakes.outbox import About, open_case, tell
@@ -77,6 +78,7 @@ class FakeReversals:
             merchant=reversal.merchant,
             order_id=decision.order_id,
             currency=reversal.currency.code,
+            actor=ACTOR,
         )
         for opening in decision.openings:
             open_case(tables, self._ids, about, opening, now=now)

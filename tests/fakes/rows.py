@@ -39,9 +39,21 @@ class CaseRow:
     provider_says: str | None
     amount_at_risk: Decimal | None
     currency: str | None
+    deadline: datetime | None = None
+    opened_by: str = "system"
     closed_at: datetime | None = None
     closed_by: str | None = None
     note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryRow:
+    """One step of a case."""
+
+    case_id: int
+    kind: str
+    actor: str
+    note: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +118,7 @@ class StreamRow:
     order_id: int | None
     single_event: int | None
     cursor: int = 0
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +194,8 @@ class Tables:
     streams: dict[int, StreamRow] = field(default_factory=dict)
     deliveries: dict[tuple[int, int], DeliveryRow] = field(default_factory=dict)
     cases: dict[int, CaseRow] = field(default_factory=dict)
+    case_entries: list[EntryRow] = field(default_factory=list)
+    failing_since: dict[int, datetime] = field(default_factory=dict)  # of endpoints
     inbox: dict[int, InboxRow] = field(default_factory=dict)
     refused: dict[str, RefusedRow] = field(default_factory=dict)
 

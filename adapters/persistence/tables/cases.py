@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Identity, Index, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from adapters.persistence.tables.base import metadata, moment, money, subject_id
@@ -19,8 +19,11 @@ cases: Final = Table(
     Column("provider_says", Text),
     money("amount_at_risk"),
     Column("currency", Text),
+    moment("deadline"),
     Column("details", JSONB, nullable=False, server_default=text("'{}'")),
     moment("opened_at", nullable=False),
+    Column("opened_by", Text, nullable=False, server_default=text("'system'")),
+    Column("mailed", Boolean, nullable=False, server_default=text("false")),
     moment("closed_at"),
     Column("closed_by", Text),
     Column("note", Text),
@@ -33,4 +36,19 @@ cases: Final = Table(
         " 'CONTRADICTION', 'POLLING_EXHAUSTED', 'UNDELIVERABLE', 'STUCK')",
         name="kind",
     ),
+)
+
+# Every step of a case: who, when, why, and what was before and after it.
+case_entries: Final = Table(
+    "case_entries",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("case_id", ForeignKey("cases.id"), nullable=False),
+    moment("at", nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("note", Text),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'")),
+    Index("ix_case_entries_case_id_id", "case_id", "id"),
+    CheckConstraint("kind IN ('opened', 'finding', 'action', 'closed')", name="kind"),
 )

@@ -30,9 +30,18 @@ merchants: Final = Table(
     Column("checks", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("sanity_queue", Boolean, nullable=False, server_default=text("false")),
     Column("auto_retrigger", Boolean, nullable=False, server_default=text("false")),
+    Column("mail_name", Text),
+    Column("mail_sender", Text),
+    Column("mail_link", Text),
+    Column("mail_statuses", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     moment("created_at", nullable=False, server_default=text("now()")),
     CheckConstraint("cancellation_timeout > 0 AND checkout_timeout > 0", name="timeouts"),
     CheckConstraint("tolerance >= 0", name="tolerance"),
+    CheckConstraint(
+        "mail_statuses <@ ARRAY['NEW', 'PENDING', 'PAID', 'UNRESOLVED', 'RESOLVED', 'EXPIRED', 'CANCELED', 'FAILED',"
+        " 'REFUND_PENDING', 'REFUNDED']",
+        name="mail_statuses",
+    ),
 )
 
 api_keys: Final = Table(
@@ -47,6 +56,8 @@ api_keys: Final = Table(
     CheckConstraint("(merchant IS NULL) <> (operator IS NULL)", name="one_owner"),
 )
 
+# `waits` are the seconds between tries, where they are not the usual ones; `types_since` is when `types` was last
+# changed, `failing_since` the first failure since anything was delivered.
 endpoints: Final = Table(
     "endpoints",
     metadata,
@@ -57,6 +68,10 @@ endpoints: Final = Table(
     Column("types", ARRAY(Text)),
     Column("enabled", Boolean, nullable=False, server_default=text("true")),
     Column("lane", ForeignKey("lanes.id"), nullable=False, unique=True),
+    Column("waits", ARRAY(Integer)),
+    moment("types_since"),
+    moment("failing_since"),
     moment("created_at", nullable=False, server_default=text("now()")),
     CheckConstraint("cardinality(secrets) BETWEEN 1 AND 2", name="secrets"),
+    CheckConstraint("cardinality(waits) BETWEEN 1 AND 50 AND 0 < ALL (waits)", name="waits"),
 )

@@ -37,7 +37,8 @@ events: Final = Table(
     Index("ix_events_merchant_transaction_id", "merchant", "transaction", "id"),
 )
 
-# The callbacks of one order to one endpoint. An event that belongs to no order is a stream of its own, and so is one
+# The callbacks of one order to one endpoint. What came before `start` is not told there: an endpoint hears what happens
+# from its making on. An event that belongs to no order is a stream of its own, and so is one
 # of an order that is delivered once more.
 streams: Final = Table(
     "streams",
@@ -47,6 +48,7 @@ streams: Final = Table(
     Column("order_id", BigInteger),
     Column("single_event", BigInteger),
     Column("cursor", BigInteger, nullable=False, server_default=text("0")),
+    Column("start", BigInteger, nullable=False, server_default=text("0")),
     Column("key", BigInteger, Computed("coalesce(order_id, -single_event)", persisted=True), nullable=False),
     UniqueConstraint("endpoint", "key"),
     CheckConstraint("(order_id IS NULL) <> (single_event IS NULL)", name="one_source"),

@@ -100,6 +100,6 @@ class TestAnEndpointThatIsGone:
         decision = tried(a_head(), DeliveryAnswer(delivered=False, status=410, gone=True))
 
         assert decision.disable
-        assert decision.opening is not None
+        assert decision.endpoint_opening is not None
         assert not decision.given_up
         assert decision.due is not None

@@ -153,7 +153,7 @@ class TestAnOrderAtItsCheckoutDeadline:
 
         assert statuses_of(yard.bench, yard.the_order().id) == ["NEW", "PENDING", "CANCELED", "UNRESOLVED"]
         assert [case.kind for case in yard.bench.cases()] == [CaseKind.LATE_PAYMENT]
-        assert [t.event.rsplit("_", 1)[-1] for t in yard.endpoints.tries] == ["1", "2", "3", "4", "opened"]
+        assert [t.event.rsplit("_", 1)[-1] for t in yard.endpoints.tries] == ["3", "4", "opened"]
 
 
 class TestACancelCommand:
