@@ -104,6 +104,7 @@ WRONG = [
     ("TRUEUP_MAIL_FROM", "trueup@shop.example\r\nBcc: a@b.example", "ops@shop.example"),
     ("TRUEUP_OPERATOR_EMAIL", "nobody", "ops@shop.example"),
     ("TRUEUP_MAIL_SECONDS", "121", "120"),
+    ("TRUEUP_HTTP_REQUESTS_PER_SECOND", "0", "greater than 0"),
     ("TRUEUP_ADMIN_KEY", "correct-horse battery", "blanks"),
     ("TRUEUP_ADMIN_KEY", "correct-horse-é", "ASCII"),
     ("TRUEUP_HTTP_ADDRESS", "8080", "host:port"),
