@@ -27,6 +27,7 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.check_migrations
+	$(BIN)/python -m tests.check_docs
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -3,11 +3,14 @@
 python -m tests.check_docs [--write]
 """
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from adapters.http.app import make_app
+from adapters.http.document import document_of
 from domain.rules import diagrams
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
@@ -65,9 +68,14 @@ What our own void has undone ends as VOIDED, also where only the next query show
 """
 
 
+def openapi_document() -> str:
+    """Return the document of the HTTP interface."""
+    return json.dumps(document_of(make_app()), indent=1, sort_keys=True) + "\n"
+
+
 def pages() -> Mapping[Path, str]:
     """Return {file: what it must hold} of every generated page."""
-    return {DOCS / "states.md": states_page()}
+    return {DOCS / "states.md": states_page(), DOCS / "openapi.json": openapi_document()}
 
 
 def main(arguments: list[str]) -> int:

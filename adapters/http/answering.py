@@ -19,7 +19,7 @@ from adapters.persistence.answers import KeptAnswer
 
 REPLAYED: Final = "Idempotency-Replayed"
 _KEPT_HEADERS: Final = ("content-type", "location")
-_KEY: Final = re.compile(r"[!#-\[\]-~]{1,255}")  # printable ASCII without blank, quote and backslash
+_KEY: Final = re.compile(r"[!#-\[\]-~]{1,200}")  # printable ASCII without blank, quote and backslash
 _SUCCESS: Final = range(200, 300)
 
 
@@ -91,7 +91,11 @@ def once_of(
     body: Body,
     idempotency_key: Annotated[
         str | None,
-        Header(description="Names this request: sent again under the same key it is carried out once. Kept for a day."),
+        Header(
+            alias="Idempotency-Key",
+            description="Names this request: sent again under the same key it is carried out once. Kept for a day.",
+            json_schema_extra={"pattern": f'^({_KEY.pattern}|"{_KEY.pattern}")$'},
+        ),
     ] = None,
 ) -> Once:
     key = None if idempotency_key is None else _key_of(idempotency_key)
@@ -106,7 +110,7 @@ def _key_of(header: str) -> str:
     quoted = len(header) > 1 and header[0] == header[-1] == '"'
     key = header[1:-1] if quoted else header
     if not _KEY.fullmatch(key):
-        raise invalid("Idempotency-Key", "should be 1 to 255 printable ASCII characters without blanks and quotes")
+        raise invalid("Idempotency-Key", "should be 1 to 200 printable ASCII characters without blanks and quotes")
     return key
 
 

@@ -1,10 +1,8 @@
 """The OpenAPI document: what the routes say, with the bodies that we read ourselves.
 
-`python -m adapters.http.document > docs/openapi.json` writes it; a test says when that is to be done.
+`python -m tests.check_docs --write` writes it into docs/openapi.json; `make check` says when that is to be done.
 """
 
-import json
-import sys
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -42,14 +40,3 @@ def _problem() -> dict[str, Any]:
     schema.pop("$defs", None)
     schema["properties"]["type"]["enum"] = sorted(kind.type for kind in KINDS)
     return schema
-
-
-def main() -> None:
-    from adapters.http.app import make_app  # noqa: PLC0415 - the application asks this module for the document
-
-    json.dump(document_of(make_app()), sys.stdout, indent=1, sort_keys=True)
-    sys.stdout.write("\n")
-
-
-if __name__ == "__main__":
-    main()

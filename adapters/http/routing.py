@@ -14,7 +14,9 @@ from adapters.http.problems import MEDIA_TYPE
 from adapters.messages.fields import identifier
 
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many items a page has at most.")]
-Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
+Cursor = Annotated[
+    str | None, Query(max_length=200, pattern="^[A-Za-z0-9_-]*$", description="`next_cursor` of the page before.")
+]
 Name = Annotated[
     str,
     Path(min_length=1, max_length=128, description="The merchant's own name for the order; a slash in it as %2F."),

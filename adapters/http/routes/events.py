@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
-from fastapi import Path, Query
+from fastapi import Path
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator
 from starlette.responses import Response
@@ -31,11 +31,15 @@ EventName = Annotated[
 def show_events(
     desk: Here,
     merchant: Merchant,
-    after: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the call before.")] = None,
+    after: Cursor = None,
+    cursor: Cursor = None,
     limit: Limit = USUAL,
 ) -> Any:
-    """List a merchant's events from the beginning or a cursor on; nothing ever appears behind a cursor."""
-    place = place_of(after, parts=2, field="after")
+    """List a merchant's events from the beginning or `after` a cursor; nothing ever appears behind a cursor.
+
+    `cursor` says the same as `after`, as in every list.
+    """
+    place = place_of(after or cursor, parts=2, field="after" if after else "cursor")
     with desk.reading() as connection:
         rows = listings.events(connection, merchant=merchant, limit=limit, after=place)
     last = (rows[-1]["transaction"], rows[-1]["id"]) if rows else place

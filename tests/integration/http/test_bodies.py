@@ -193,6 +193,6 @@ class TestAnIdempotencyKey:
         assert server.post("/v1/orders", an_order("A2"), headers=key).status_code == 202
 
     def test_of_no_use_is_refused(self, server: Server) -> None:
-        for key in ("a b", "x" * 256, '""'):
+        for key in ("a b", "x" * 201, '""'):
             answer = server.post("/v1/orders", an_order("A1"), headers={"Idempotency-Key": key})
             assert refused(answer, 422)["errors"][0]["field"] == "Idempotency-Key", key
