@@ -58,6 +58,16 @@ class TestTheJudgeOfTimeouts:
         assert [one.message for one in twice] == ["we did ['void', 'void'] there, and should have void"]
         assert [one.message for one in never] == ["we did nothing there, and should have void"]
 
+    def test_sees_a_second_key_for_what_had_no_answer(self, timeouts: list[DemoTimeout], undone: Evidence) -> None:
+        void = next(entry for entry in undone.ledger if entry["operation"] == "void")
+        lost = {**void, "key": "another", "result": "not_done", "fault": "drop"}
+        refused = {**lost, "fault": "refused"}
+
+        off = judge_timeouts(timeouts, replace(undone, ledger=[lost, *undone.ledger]))
+
+        assert [one.message for one in off] == ["was to be voided under several keys: another, one"]
+        assert judge_timeouts(timeouts, replace(undone, ledger=[refused, *undone.ledger])) == []
+
     def test_sees_money_that_is_kept_without_a_case(self, timeouts: list[DemoTimeout], undone: Evidence) -> None:
         settled = _payment(timeouts[1])
         silent = {**undone.reversals, settled: FoundReversal("hotel", "SETTLEMENT_PASSED", ())}
@@ -109,7 +119,7 @@ def timeouts() -> list[DemoTimeout]:
 @pytest.fixture
 def undone(timeouts: list[DemoTimeout]) -> Evidence:
     retried, settled = timeouts
-    void = {**_of(retried), "operation": "void", "result": "done", "status": "voided"}
+    void = {**_of(retried), "operation": "void", "key": "one", "result": "done", "fault": None, "status": "voided"}
     voided = {**_of(retried), "operation": "state", "result": "changed", "status": "voided"}
     paid = {**_of(settled), "operation": "state", "result": "changed", "status": "paid"}
     return Evidence(

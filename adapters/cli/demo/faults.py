@@ -65,6 +65,9 @@ _OF_EFFECTS: Final[tuple[dict[str, Any], ...]] = (
 _OF_TIMEOUTS: Final[tuple[dict[str, Any], ...]] = (
     {"reference": "void_answer_lost*", "operation": "void", "calls": [1], "fault": "drop", "point": "after"},
     {"reference": "void_not_arrived*", "operation": "void", "calls": [1], "fault": "drop", "point": "before"},
+    # Its order is polled meanwhile, and must not take for its own what is about to be given back.
+    {"reference": "own_taken*", "operation": "void", "calls": [1, 2], "fault": "drop", "point": "before"},
+    {"reference": "own_taken*", "operation": "void", "calls": [3], "fault": "slow", "seconds": 1.5},
     {"reference": "never_voided*", "operation": "void", "fault": "refused"},
     {
         "reference": "voided_at_the_second_try*",

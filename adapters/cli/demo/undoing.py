@@ -13,7 +13,12 @@ _KEPT: Final = frozenset({"authorized", "paid", "refund_pending", "refund_reject
 
 def judge_timeouts(timeouts: Sequence[DemoTimeout], evidence: Evidence) -> list[Off]:
     """Return all that is off with the timeouts; the orders among them are judged as all orders are."""
-    return [*_ends(timeouts, evidence), *_truths(timeouts, evidence), *_callbacks(timeouts, evidence)]
+    return [
+        *_ends(timeouts, evidence),
+        *_truths(timeouts, evidence),
+        *_keys(timeouts, evidence),
+        *_callbacks(timeouts, evidence),
+    ]
 
 
 def _ends(timeouts: Sequence[DemoTimeout], evidence: Evidence) -> Iterator[Off]:
@@ -48,6 +53,22 @@ def _truths(timeouts: Sequence[DemoTimeout], evidence: Evidence) -> Iterator[Off
         retry = timeout.retry
         if retry and states.get((retry.provider, retry.reference)) == "paid" and state in _KEPT:
             yield Off(timeout.reference, f"is {state}, and {retry.order} is paid too: the customer pays twice")
+
+
+def _keys(timeouts: Sequence[DemoTimeout], evidence: Evidence) -> Iterator[Off]:
+    """What has no answer is asked for again under its own key; only a refusal makes room for another one."""
+    keys: dict[Payment, set[str]] = defaultdict(set)
+    refused: dict[Payment, set[str]] = defaultdict(set)
+    for entry in evidence.ledger:
+        if entry["operation"] == "void":
+            payment = (entry["provider"], entry["reference"])
+            keys[payment].add(entry["key"])
+            if entry["result"].startswith(("refused", "no_record")) or entry["fault"] == "refused":
+                refused[payment].add(entry["key"])
+    for timeout in timeouts:
+        unanswered = keys[_payment(timeout)] - refused[_payment(timeout)]
+        if len(unanswered) > 1:
+            yield Off(timeout.reference, f"was to be voided under several keys: {', '.join(sorted(unanswered))}")
 
 
 def _callbacks(timeouts: Sequence[DemoTimeout], evidence: Evidence) -> Iterator[Off]:
