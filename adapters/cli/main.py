@@ -9,7 +9,7 @@ import psycopg.errors
 import typer
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from adapters.cli import backlog, cases, checks, merchants, operators, orders, processes, timeouts
+from adapters.cli import backlog, cases, checks, merchants, operators, orders, processes, rejected, timeouts
 from adapters.cli.output import Refused, complain
 from adapters.embedded import EmbeddedServersUnavailable
 from config.settings import UnusableSettings
@@ -39,6 +39,7 @@ app.command("why")(orders.why)
 app.command("backlog")(backlog.backlog)
 app.add_typer(cases.app, name="cases")
 app.add_typer(timeouts.app, name="timeouts")
+app.add_typer(rejected.app, name="rejected")
 app.command("callbacks")(backlog.callbacks)
 app.command("verify")(checks.verify)
 

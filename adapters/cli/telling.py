@@ -14,7 +14,7 @@ def actor() -> str:
     return f"operator:{getpass.getuser()}"
 
 
-def tell(name: str, fields: Mapping[str, str]) -> Sequence[FieldError]:
+def tell(name: str, fields: Mapping[str, object]) -> Sequence[FieldError]:
     """Give a command to the inbox; return what is wrong with it, and nothing if it was carried out."""
     # Opened late: no other command here needs the providers and their transport.
     from adapters.bootstrap import open_application  # noqa: PLC0415

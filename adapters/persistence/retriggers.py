@@ -56,9 +56,10 @@ WHERE id = %(id)s
 # Read first: a row that nobody has to change is not to be locked every second.
 _SWEPT: Final = "SELECT at >= %(since)s FROM sanity_sweeps"
 _BEGIN_SWEEP: Final = """
-INSERT INTO sanity_sweeps AS s (at) VALUES (%(now)s)
-ON CONFLICT (id) DO UPDATE SET at = excluded.at WHERE s.at < %(since)s RETURNING s.at
+UPDATE sanity_sweeps SET at = %(now)s WHERE at < %(since)s RETURNING at
 """
+# A store that was made just now has missed no sweep.
+_FIRST_SWEEP: Final = "INSERT INTO sanity_sweeps (at) VALUES (%(now)s) ON CONFLICT DO NOTHING"
 _SWEEP: Final = """
 SELECT m.id FROM merchants m
 WHERE EXISTS (SELECT FROM rejections j WHERE j.merchant = m.id AND j.status = 'PENDING')
@@ -123,7 +124,9 @@ class SqlRetriggers:
     def begin_sweep(self, since: datetime) -> Sequence[str]:
         when = {"since": since, "now": self._now}
         swept = run(self._connection, _SWEPT, when).scalar()
-        if swept or run(self._connection, _BEGIN_SWEEP, when).first() is None:
+        if swept is None:
+            run(self._connection, _FIRST_SWEEP, when)
+        if swept is not False or run(self._connection, _BEGIN_SWEEP, when).first() is None:
             return []
         return [row[0] for row in run(self._connection, _SWEEP)]
 

@@ -171,9 +171,10 @@ class FakeRetriggers:
 
     def begin_sweep(self, since: datetime) -> Sequence[str]:
         swept = self._tables.swept
-        if swept and swept[-1] >= since:
+        if not swept or swept[-1] >= since:
+            self._tables.swept = swept or [self._now]
             return []
-        swept.append(self._now)
+        self._tables.swept = [self._now]
         kept = self._tables.rejections.values()
         pending = {r.merchant for r in kept if r.status is RejectionStatus.PENDING}
         open_ = {g.merchant for g in self._tables.retriggers.values() if _is_open_sweep(g)}

@@ -399,16 +399,17 @@ class TestTheSweep:
     def test_tries_all_that_is_pending_once_for_each_time_that_was_planned(self, counter: Counter) -> None:
         key = counter.reject()
         counter.put(MasterKind.LINE_ITEMS, "tea")
-        planned = [NOON - 1 * HOURS]
+        planned = [NOON]
         sweep = SweepRejected(unit_of_work=counter.bench.units, latest=lambda _now: planned[0])
-
         opened = [sweep(), sweep()]
-        counter.reprocess()
-        counter.bench.clock.wait(1 * DAYS)
-        planned[0] = counter.bench.clock.now
-        opened.append(sweep())
 
-        assert opened == [1, 0, 0]
+        for _ in range(2):
+            counter.bench.clock.wait(1 * DAYS)
+            planned[0] = counter.bench.clock.now - 1 * HOURS
+            opened += [sweep(), sweep()]
+            counter.reprocess()
+
+        assert opened == [0, 0, 1, 0, 0, 0]
         assert counter.status(key) is RejectionStatus.REPROCESSED
 
 
