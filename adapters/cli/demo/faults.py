@@ -61,12 +61,14 @@ _OF_EFFECTS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
+# A dropped connection would be opened anew, and the void sent again, before anybody of ours hears of it.
+_SILENCE: Final[dict[str, Any]] = {"fault": "silent", "seconds": _PAST_THE_TIMEOUT}
 # By the names in `reversing.py`.
 _OF_TIMEOUTS: Final[tuple[dict[str, Any], ...]] = (
-    {"reference": "void_answer_lost*", "operation": "void", "calls": [1], "fault": "drop", "point": "after"},
-    {"reference": "void_not_arrived*", "operation": "void", "calls": [1], "fault": "drop", "point": "before"},
+    {"reference": "void_answer_lost*", "operation": "void", "calls": [1], "point": "after", **_SILENCE},
+    {"reference": "void_not_arrived*", "operation": "void", "calls": [1], "point": "before", **_SILENCE},
     # Its order is polled meanwhile, and must not take for its own what is about to be given back.
-    {"reference": "own_taken*", "operation": "void", "calls": [1, 2], "fault": "drop", "point": "before"},
+    {"reference": "own_taken*", "operation": "void", "calls": [1, 2], "fault": "garbled", "point": "before"},
     {"reference": "own_taken*", "operation": "void", "calls": [3], "fault": "slow", "seconds": 1.5},
     {"reference": "never_voided*", "operation": "void", "fault": "refused"},
     {
