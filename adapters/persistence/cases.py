@@ -8,10 +8,13 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from adapters.persistence import letters
 from adapters.persistence.columns import Columns, run, to_json
 from adapters.persistence.outbox import Named
 from domain.model.case import CaseKind, CaseOpening
 from domain.model.event import Event, EventType
+from domain.model.mail import CaseNews, Letter
+from domain.rules.mails import letters_of_case
 
 _OPENED: Final = Columns(
     "c",
@@ -26,6 +29,7 @@ _OPENED: Final = Columns(
     deadline="timestamptz",
     details="jsonb",
     actor="text",
+    mailed="boolean",
 )
 _TOLD: Final = """
 k.id, k.kind, k.merchant, k.order_id, k.known, k.provider_says, k.amount_at_risk, k.currency, k.deadline,
@@ -34,9 +38,10 @@ k.id, k.kind, k.merchant, k.order_id, k.known, k.provider_says, k.amount_at_risk
 _OPEN: Final = f"""
 WITH opened AS (
     INSERT INTO cases (kind, subject, merchant, order_id, known, provider_says, amount_at_risk, currency, deadline,
-                       details, opened_at, opened_by)
+                       details, opened_at, opened_by, mailed)
     SELECT c.kind, c.subject, c.merchant, c.order_id, c.known, c.provider_says, c.amount_at_risk, c.currency,
-           c.deadline, c.details::jsonb, %(now)s, c.actor
+           c.deadline, c.details::jsonb, %(now)s, c.actor,
+           CASE WHEN c.mailed THEN EXISTS (SELECT FROM merchants m WHERE m.id = c.merchant AND m.email IS NOT NULL) END
     FROM {_OPENED.table}
     ON CONFLICT (subject, kind) WHERE closed_at IS NULL DO NOTHING
     RETURNING *
@@ -46,7 +51,7 @@ WITH opened AS (
            jsonb_build_object('provider_says', k.provider_says, 'amount_at_risk', k.amount_at_risk)
     FROM opened k
 )
-SELECT {_TOLD} FROM opened k
+SELECT {_TOLD}, k.mailed, (SELECT {letters.CORRESPONDENT} FROM merchants m WHERE m.id = k.merchant) FROM opened k
 """
 # A finding joins the open case, unless it says what the case knows: a provider that is away is found so every minute.
 _JOIN: Final = f"""
@@ -98,13 +103,13 @@ class About:
     currency: str | None
     digits: int = 18
     actor: str = "system"
-    mailed: bool = True  # whether mails tell of it
+    mailed: bool = True  # whether mails tell of it, to whomever it concerns
 
 
 def open_cases(
     connection: Connection, openings: Iterable[tuple[About, CaseOpening]], *, now: datetime
 ) -> Sequence[Named]:
-    """Open cases where none of the kind is open for the subject; return the events that tell of them.
+    """Open cases where none of the kind is open for the subject, with mails; return the events that tell of them.
 
     Where one is open, what is found joins it.
     """
@@ -121,6 +126,7 @@ def open_cases(
             opening.deadline,
             to_json(dict(opening.details)),
             about.actor,
+            about.mailed,
         )
         for about, opening in openings
     ]
@@ -129,6 +135,7 @@ def open_cases(
     opened = run(connection, _OPEN, _OPENED.parameters(rows, now=now)).fetchall()
     if len(opened) < len(rows):
         run(connection, _JOIN, _OPENED.parameters(rows, now=now))
+    letters.write(connection, [letter for row in opened if row[10] is not None for letter in _letters(row)], now=now)
     return [_told(row, EventType.CASE_OPENED, "opened") for row in opened if _is_told(row)]
 
 
@@ -159,6 +166,22 @@ def note_action(
 def _is_told(row: Any) -> bool:
     """Whether a callback tells of it. That callbacks do not arrive is no news for a callback."""
     return row[2] is not None and row[1] != CaseKind.UNDELIVERABLE
+
+
+def _letters(row: Any) -> Sequence[Letter]:
+    case, name, merchant, order_id, known, provider_says, amount, currency, _, reference, _, correspondent = row
+    news = CaseNews(
+        case=case,
+        kind=CaseKind(name),
+        merchant=merchant,
+        order_id=order_id,
+        order=reference,
+        known=known,
+        provider_says=provider_says,
+        amount_at_risk=amount,
+        currency=currency,
+    )
+    return letters_of_case(news, letters.correspondent_of(correspondent))
 
 
 def _told(row: Any, kind: EventType, verb: str, **more: str | None) -> Named:

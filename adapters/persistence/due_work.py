@@ -65,8 +65,9 @@ WITH parked AS (
     DELETE FROM due_work d WHERE d.subject = ANY(%(subjects)s::bigint[]) AND d.lease = %(token)s
     RETURNING d.subject, d.kind, d.claims, d.last_error
 )
-SELECT p.subject, p.kind, p.claims, p.last_error, coalesce(o.merchant, r.merchant, i.merchant, g.merchant, e.merchant),
-       coalesce(o.id, s.order_id), coalesce(o.amount, r.amount), coalesce(o.currency, r.currency)
+SELECT p.subject, p.kind, p.claims, p.last_error,
+       coalesce(o.merchant, r.merchant, i.merchant, g.merchant, e.merchant, m.merchant),
+       coalesce(o.id, s.order_id, m.order_id), coalesce(o.amount, r.amount), coalesce(o.currency, r.currency)
 FROM parked p
 LEFT JOIN orders o ON o.id = p.subject
 LEFT JOIN reversals r ON r.id = p.subject
@@ -74,6 +75,7 @@ LEFT JOIN inbox i ON i.id = p.subject
 LEFT JOIN retriggers g ON g.id = p.subject
 LEFT JOIN streams s ON s.id = p.subject
 LEFT JOIN endpoints e ON e.id = s.endpoint
+LEFT JOIN mails m ON m.id = p.subject
 """
 
 _PLANNED: Final = Columns("c", subject="bigint", lane="int", kind="text", due_at="timestamptz", step="int")

@@ -1,23 +1,30 @@
 """The outbox: events stored with the change that caused them, and the streams that carry them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from adapters.persistence import letters
 from adapters.persistence.columns import Columns, run, to_json
 from domain.model.event import Event
+from domain.model.mail import Letter, StatusNews
+from domain.rules.mails import letters_of_status
 
 _EVENTS: Final = Columns(
     "c", event="text", type="text", merchant="text", order_id="bigint", sequence="int", body="text", position="int"
 )
+# Where the merchant chose to be mailed of statuses, that comes along: who did not costs no statement.
 _INSERT: Final = f"""
-INSERT INTO events (event, type, merchant, order_id, sequence, body, created_at)
+INSERT INTO events AS ev (event, type, merchant, order_id, sequence, body, created_at)
 SELECT c.event, c.type, c.merchant, c.order_id, c.sequence, convert_to(c.body, 'UTF8'), %(now)s
 FROM {_EVENTS.table} ORDER BY c.position
-RETURNING id
+RETURNING id, event, CASE WHEN type = 'order.status_changed' THEN (
+    SELECT {letters.CORRESPONDENT} FROM merchants m
+    WHERE m.id = ev.merchant AND m.email IS NOT NULL AND m.mail_statuses <> '{{}}'
+) END
 """
 
 # An existing stream is not touched, so that nothing here waits for one that is being delivered. A new one starts with
@@ -52,7 +59,7 @@ class Named:
 
 
 def store(connection: Connection, events: Sequence[Named], *, now: datetime) -> None:
-    """Store events, their bodies frozen, and make the streams due that carry them."""
+    """Store events, their bodies frozen, and make the streams due that carry them, and the mails."""
     if not events:
         return
     rows = [
@@ -67,9 +74,21 @@ def store(connection: Connection, events: Sequence[Named], *, now: datetime) -> 
         )
         for position, named in enumerate(events)
     ]
-    ids = [row[0] for row in run(connection, _INSERT, _EVENTS.parameters(rows, now=now))]
+    stored = run(connection, _INSERT, _EVENTS.parameters(rows, now=now)).fetchall()
+    ids = [row[0] for row in stored]
     run(connection, _STREAMS, {"ids": ids})
     run(connection, _DUE, {"ids": ids, "now": now})
+    chosen = {event: correspondent for _, event, correspondent in stored if correspondent is not None}
+    letters.write(connection, [letter for named in events for letter in _letters(named, chosen)], now=now)
+
+
+def _letters(named: Named, chosen: Mapping[str, Mapping[str, Any]]) -> Sequence[Letter]:
+    correspondent = letters.correspondent_of(chosen.get(named.name))
+    event = named.event
+    if correspondent is None or event.order_id is None:
+        return []
+    news = StatusNews(event=named.name, merchant=event.merchant, order_id=event.order_id, facts=event.data)
+    return letters_of_status(news, correspondent)
 
 
 def body_of(named: Named, now: datetime) -> str:

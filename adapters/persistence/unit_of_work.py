@@ -80,7 +80,12 @@ class ParkingSqlDueWork(SqlDueWork):
                 deadline=self._now + LONGEST_WAIT if subject in commands else None,
             )
             about = cases.About(
-                subject=subject, merchant=merchant, order_id=order_id, currency=currency, actor="system:park"
+                subject=subject,
+                merchant=merchant,
+                order_id=order_id,
+                currency=currency,
+                actor="system:park",
+                mailed=kind != Work.MAIL,  # no mail tells of mails that are not sent
             )
             openings.append((about, opening))
         outbox.store(self._connection, cases.open_cases(self._connection, openings, now=self._now), now=self._now)

@@ -104,6 +104,13 @@ REFUSED: Mapping[str, str] = {
     "one_owner": "UPDATE api_keys SET operator = 'ops'",
     "tokens": "UPDATE key_budgets SET tokens = -1",
     "answered_whole": "UPDATE kept_answers SET status = 200",
+    "mail_statuses": "UPDATE merchants SET mail_statuses = '{LOST}'",
+    "mails.audience": "UPDATE mails SET audience = 'neighbour'",
+    "mails.recipient": "UPDATE mails SET audience = 'merchant'",
+    "mails.state": "UPDATE mails SET state = 'lost'",
+    "sent_at_some_time": "UPDATE mails SET state = 'sent'",
+    "mails.tries": "UPDATE mails SET tries = -1",
+    "on_one_line": "UPDATE mails SET sender_name = E'a\\nBcc: b'",
 }
 
 

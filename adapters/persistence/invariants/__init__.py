@@ -10,13 +10,14 @@ from adapters.persistence.invariants.check import Check
 from adapters.persistence.invariants.effects import EFFECTS, MONEY
 from adapters.persistence.invariants.history import HISTORY
 from adapters.persistence.invariants.keeping import KEPT, ONCE, OWN
+from adapters.persistence.invariants.mails import MAILS
 from adapters.persistence.invariants.owing import OWING
 from adapters.persistence.invariants.reversals import REVERSALS
 from adapters.persistence.invariants.sanity import SANITY
 
 __all__ = ["CHECKS", "OVERDUE", "Check"]
 
-CHECKS: Final = (*HISTORY, *OWING, *EFFECTS, *MONEY, *ONCE, *KEPT, *OWN, *REVERSALS, *SANITY)
+CHECKS: Final = (*HISTORY, *OWING, *EFFECTS, *MONEY, *ONCE, *KEPT, *OWN, *REVERSALS, *SANITY, *MAILS)
 
 # Late by more than any lane explains that is well and not held up.
 OVERDUE: Final = """

@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from adapters.persistence.tables.base import metadata, moment, money, subject_id
 
+# `mailed` says whether its merchant is told by mail; where it says nothing, nobody is.
 cases: Final = Table(
     "cases",
     metadata,
@@ -23,7 +24,7 @@ cases: Final = Table(
     Column("details", JSONB, nullable=False, server_default=text("'{}'")),
     moment("opened_at", nullable=False),
     Column("opened_by", Text, nullable=False, server_default=text("'system'")),
-    Column("mailed", Boolean, nullable=False, server_default=text("false")),
+    Column("mailed", Boolean),
     moment("closed_at"),
     Column("closed_by", Text),
     Column("note", Text),

@@ -34,7 +34,7 @@ lanes: Final = Table(
     Column("no_effects", Boolean, nullable=False, server_default=text("false")),
     Column("shadow", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("family", "name"),
-    CheckConstraint("family IN ('provider', 'endpoint', 'merchant')", name="family"),
+    CheckConstraint("family IN ('provider', 'endpoint', 'merchant', 'mail')", name="family"),
 )
 
 # Narrow, and only what a claim needs: everything else is the subject's own. The lease stands in `due_at`,
@@ -52,7 +52,8 @@ due_work: Final = Table(
     Column("kind", Text, nullable=False),
     Column("last_error", Text),
     CheckConstraint(
-        "kind IN ('void', 'cancel', 'confirm', 'reverse', 'close', 'poll', 'watch', 'deliver', 'command', 'retrigger')",
+        "kind IN ('void', 'cancel', 'confirm', 'reverse', 'close', 'poll', 'watch', 'deliver', 'command', 'retrigger',"
+        " 'mail')",
         name="kind",
     ),
     Index("ix_due_work_healthy", "lane", "kind", "due_at", postgresql_where=text("claims < 3")),
