@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 
 from adapters.persistence.verify import verify
 from adapters.queue import Depths, drain_task, publisher
-from config.messaging import INTAKE, QUEUES, WORKER_OPTIONS, is_amqp
+from config.messaging import QUEUES, WORKER_OPTIONS, is_amqp
 from tests.faults.plans import MERCHANT, OTHER, QUICK, Plan
 from tests.faults.processes import Running, until
 from tests.faults.provider import Simulator
@@ -75,9 +75,16 @@ class Stage:
         ]
         (self.home / "providers.toml").write_text("".join(tables))
 
-    def worker(self, *, app: str = "workers.app", concurrency: int = 2, ready: bool = True) -> Running:
+    def worker(
+        self,
+        *,
+        app: str = "workers.app",
+        concurrency: int = 2,
+        ready: bool = True,
+        queues: Sequence[str] = QUEUES,
+    ) -> Running:
         number = len(self.running)
-        options = ["-Q", ",".join(QUEUES), "-c", str(concurrency), "-n", f"w{number}@%h", *WORKER_OPTIONS]
+        options = ["-Q", ",".join(queues), "-c", str(concurrency), "-n", f"w{number}@%h", *WORKER_OPTIONS]
         worker = self._celery(app, "worker", *options)
         if ready:
             worker.wait_for("ready.")
@@ -89,7 +96,7 @@ class Stage:
     def send(self, name: str, /, **fields: object) -> None:
         """Send a message as a producer does: with Celery's defaults, and nothing of ours."""
         with Celery("a-producer", broker=self.broker_url, set_as_current=False) as producer:
-            producer.send_task(name, kwargs=fields, queue=INTAKE)
+            producer.send_task(name, kwargs=fields, queue=name.partition(".")[0])
 
     def hint(self, queue: str, *, times: int) -> None:
         with publisher(self.broker_url) as sender:
