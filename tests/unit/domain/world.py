@@ -84,7 +84,7 @@ class World:
         if before is not None and isinstance(answer, Record):
             fresh = [intent for intent in decision.intents if intent.number > before.number]
             assert all(i.effect is not before.effect or answer.status != before.refused_in for i in fresh)
-        return self._apply(decision)
+        return self.apply(decision)
 
     def act(self, *, lost_before: bool = False, lost_after: bool = False, instead: Answer | None = None) -> Decision:
         """Perform the effect that is due; its call or its answer may be lost, or another answer come instead."""
@@ -97,7 +97,7 @@ class World:
             answer = self.truth.perform(intent, self.now)
         if lost_after:
             answer = Unintelligible(why="cut off")
-        return self._apply(settle_effect(self.order, answer, row=self._row(), now=self.now, policy=self.policy))
+        return self.apply(settle_effect(self.order, answer, row=self._row(), now=self.now, policy=self.policy))
 
     def step(self) -> Decision:
         """Do honestly what is due."""
@@ -123,14 +123,15 @@ class World:
             state = apply_command(draft, command, self.policy, inbox=inbox)
         except CommandRefused:
             return None
-        self._apply(draft.decide())
+        self.apply(draft.decide())
         return state
 
     def _row(self) -> Claimed:
         assert self.due is not None
         return a_row(self.due.work, self.due.step, due_at=self.due.at)
 
-    def _apply(self, decision: Decision) -> Decision:
+    def apply(self, decision: Decision) -> Decision:
+        """Keep a decision, as the store would."""
         assert decision.before == self.order
         self.order = replace(decision.order, version=self.order.version + (decision.order != decision.before))
         if not decision.keep_due:

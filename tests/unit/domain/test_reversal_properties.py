@@ -1,0 +1,206 @@
+"""Whatever comes late, is lost or dies, and however often the merchant retries: nobody pays twice unseen."""
+
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from domain.model.answer import Answer, ProviderStatus, Refused, Unintelligible, Unreachable
+from domain.model.order import OrderStatus
+from domain.model.reversal import Ask
+from domain.model.transaction import ReversalOutcome
+from domain.rules.commands import CommandRefused
+from tests.builders import MINUTES, PAYMENT, SECONDS, a_record, money
+from tests.unit.domain.reversal_world import SETTLES, ReversalWorld, Worker
+from tests.unit.domain.world import OPEN_THERE
+
+S = ProviderStatus
+LOST: tuple[Answer, ...] = (
+    Unreachable(why="no answer"),
+    Unreachable(why="slow down", retry_after=10 * MINUTES),
+    Unintelligible(why="cut off"),
+    a_record("paid", amount=money("1.00")),
+    a_record("voided", reference="another"),
+)
+BY_REFUSAL = frozenset({"pending", "authorized", "paid", "processing"})
+KEYS = [f"trueup:reverse:acme:{PAYMENT}:{number}" for number in range(1, 200)]
+
+
+class ATimedOutPayment(RuleBasedStateMachine):
+    """Steps are the truth at the provider, the merchant's messages, and what workers do or fail to do."""
+
+    @initialize(status=st.sampled_from([None, S.PENDING, S.AUTHORIZED, S.PAID, S.DECLINED]), known=st.booleans())
+    def begin(self, status: ProviderStatus | None, known: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
+        self.world = ReversalWorld()
+        self.workers: list[Worker] = []
+        self.refused = False
+        self.world.original.status = status
+        if known:
+            self.world.register()
+
+    # What becomes true at the provider.
+
+    @rule(status=st.sampled_from([S.CREATED, S.PENDING, S.ATTEMPTED, S.AUTHORIZED, S.PAID, S.DECLINED, S.CANCELED]))
+    def the_payment_appears_or_goes_on(self, status: ProviderStatus) -> None:
+        before = self.world.original.status
+        if before is None or before in OPEN_THERE or (before, status) == (S.AUTHORIZED, S.PAID):
+            self.world.original.status = status
+
+    @rule()
+    def somebody_else_voids_it(self) -> None:
+        if self.world.original.holds_money and self.world.now < SETTLES:
+            self.world.original.status = S.VOIDED
+
+    # What the merchant does.
+
+    @rule()
+    def the_timeout_is_reported(self) -> None:
+        before = self.world.reversal
+        try:
+            self.world.report()
+        except CommandRefused:
+            self.refused = True
+        assert before is None or self.world.reversal is before
+
+    @rule()
+    @precondition(lambda self: self.world.order is None)
+    def the_order_is_registered(self) -> None:
+        self.world.register()
+
+    @rule()
+    @precondition(lambda self: len(self.world.retries) < 3)
+    def the_merchant_retries_and_the_customer_pays(self) -> None:
+        self.world.retry()
+
+    @rule()
+    def somebody_has_it_taken_up_now(self) -> None:
+        self.world.take_up_now()
+
+    # What is done about it, step by step.
+
+    @rule()
+    @precondition(lambda self: self.world.row is not None and len(self.workers) < 3)
+    def a_worker_claims(self) -> None:
+        self.workers.append(self.world.claim())
+
+    @rule(which=st.integers(0, 2), lost=st.sampled_from([None, None, *LOST]), effect=st.booleans())
+    def a_worker_calls(self, which: int, lost: Answer | None, effect: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
+        for worker in self.workers[which : which + 1]:
+            if not worker.called:
+                self.world.call(worker, lost=lost, effect=effect)
+
+    @rule(which=st.integers(0, 2), word=st.sampled_from(sorted(BY_REFUSAL)))
+    def a_void_is_refused_in_whatever_words(self, which: int, word: str) -> None:
+        for worker in self.workers[which : which + 1]:
+            if not worker.called and worker.asked is Ask.VOID:
+                self.world.call(worker, lost=Refused(payment_status=word), effect=False)
+
+    @rule(which=st.integers(0, 2))
+    def a_worker_saves(self, which: int) -> None:
+        for worker in self.workers[which : which + 1]:
+            if worker.called:
+                self.workers.remove(worker)
+                self.world.save(worker)
+
+    @rule(which=st.integers(0, 2))
+    def a_worker_dies(self, which: int) -> None:
+        del self.workers[which : which + 1]
+
+    @rule(times=st.integers(1, 8))
+    def workers_do_their_work_for_a_while(self, times: int) -> None:
+        for _ in range(times):
+            self._work_honestly()
+
+    @rule()
+    @precondition(lambda self: self.world.order is not None)
+    def the_order_is_looked_after(self) -> None:
+        assert self.world.order is not None
+        self.world.look_after(self.world.order)
+
+    @rule(span=st.sampled_from([1 * SECONDS, 30 * SECONDS, 2 * MINUTES, 20 * MINUTES, 70 * MINUTES]))
+    def time_passes(self, span: timedelta) -> None:
+        self.world.now += span
+
+    def _work_honestly(self) -> None:
+        if self.world.row is not None:
+            worker = self.world.claim()
+            self.world.call(worker)
+            self.world.save(worker)
+
+    # What must be true all along.
+
+    @invariant()
+    def an_open_reversal_has_its_due_row(self) -> None:
+        reversal = self.world.reversal
+        if reversal is not None and reversal.outcome is None:
+            assert self.world.row is not None
+
+    @invariant()
+    def it_ends_once(self) -> None:
+        assert len(self.world.ends) <= 1
+        if self.world.ends and self.world.reversal is not None:
+            assert self.world.reversal.outcome is self.world.ends[0].outcome
+
+    @invariant()
+    def nothing_is_voided_twice(self) -> None:
+        assert len([key for key in self.world.original.done if "cancel" not in key]) <= 1
+
+    @invariant()
+    def no_retry_is_touched(self) -> None:
+        assert all(reference == PAYMENT for _, reference, _ in self.world.calls)
+        assert all(payment.sent == [] for payment, _ in self.world.retries)
+
+    @invariant()
+    def keys_are_numbered_one_by_one(self) -> None:
+        sent = [key for key in self.world.original.sent if ":reverse:" in key]
+        intent = None if self.world.reversal is None else self.world.reversal.intent
+        assert set(sent) <= set(KEYS[: 0 if intent is None else intent.number])
+
+    @invariant()
+    def no_void_is_claimed_after_settlement(self) -> None:
+        assert all(worker.asked is not Ask.VOID or worker.row.due_at < SETTLES for worker in self.workers)
+
+    @invariant()
+    def an_order_whose_payment_timed_out_is_never_paid(self) -> None:
+        order = self.world.order
+        if order is not None and self.world.reversal is not None:
+            assert order.order.status is not OrderStatus.PAID
+            assert order.order.transaction.reversing == (self.world.reversal.outcome is None)
+
+    def teardown(self) -> None:
+        """Let the world come to rest honestly: then money that is kept twice has a case."""
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        orders = [order for _, order in world.retries] + ([] if world.order is None else [world.order])
+        for _ in range(600):
+            self._work_honestly()
+            for order in orders:
+                world.look_after(order)
+            if world.row is None and all(order.due is None for order in orders):
+                break
+        assert world.row is None
+        assert all(order.due is None for order in orders)
+        for _, retry in world.retries:
+            assert retry.order.status is OrderStatus.PAID
+        if world.reversal is None:
+            return
+        assert world.reversal.outcome is not None
+        if world.original.holds_money:
+            seen = set(world.cases) | (set() if world.order is None else world.order.cases)
+            never_seen = not world.reversal.on_record and world.order is None
+            assert seen or never_seen
+            assert world.reversal.outcome not in (ReversalOutcome.VOIDED, ReversalOutcome.ALREADY_REVERSED)
+
+
+ATimedOutPayment.TestCase.settings = settings(
+    max_examples=300,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+TestATimedOutPayment = ATimedOutPayment.TestCase
