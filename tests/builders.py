@@ -9,6 +9,7 @@ from domain.model.answer import ProviderStatus, Record, RecordedAttempt
 from domain.model.command import ReportTimeout
 from domain.model.decision import Decision
 from domain.model.due_work import Claimed, Lane, LaneFamily, LaneLimits, Work
+from domain.model.mail import Audience, Mail
 from domain.model.merchant import Merchant
 from domain.model.money import Currency
 from domain.model.order import CanceledBy, CancelRequest, Order, OrderStatus, PaymentKind, Timeouts
@@ -216,3 +217,23 @@ def limits(**given: Any) -> LaneLimits:
 def path_of(decision: Decision) -> list[OrderStatus]:
     """The statuses that a decision moves its order through, in their order."""
     return [move.status for move in decision.moves]
+
+
+def a_mail(**given: Any) -> Mail:
+    plain: dict[str, Any] = {
+        "id": 7,
+        "message_id": "<mail-7.0123456789abcdef@trueup>",
+        "audience": Audience.MERCHANT,
+        "recipient": "ops@shop.example",
+        "sender": None,
+        "sender_name": None,
+        "subject": "Case 7: Money came late",
+        "text": "Money came late.\n",
+        "html": "<p>Money came late.</p>\n",
+        "created_at": NOON,
+        "since": NOON,
+        "tries": 0,
+        "merchant": "shop",
+        "order_id": 5,
+    }
+    return Mail(**plain | given)

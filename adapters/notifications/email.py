@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -19,7 +20,7 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from config.mail import MailServer
+from config.mail import MailServer, checked_address
 from domain.model.mail import Mail, MailAnswer, MailEnd
 
 __all__ = ["KeptCalls", "SmtpCalls", "message_of"]
@@ -175,7 +176,7 @@ class _Session:
         try:
             message = message_of(mail, sender=sender, recipient=recipient)
             envelope = _ascii(sender), _ascii(recipient)
-        except ValueError as error:
+        except (ValueError, MessageError) as error:
             return MailAnswer(end=MailEnd.REFUSED, why=f"it cannot be written: {error}")
         try:
             smtp = self._opened()
@@ -269,11 +270,9 @@ def _ascii(address: str) -> str:
     """Return the address as every mail server takes it, its host in the form of the DNS.
 
     Raises:
-        ValueError: there is no such form.
+        ValueError: it is no address.
     """
-    box, at, host = address.rpartition("@")
-    if not (box.isascii() and box.isprintable() and at):
-        raise ValueError(f"{address!r} is no address that every mail server takes")
+    box, _, host = checked_address(address).rpartition("@")
     return f"{box}@{host.encode('idna').decode()}"
 
 
