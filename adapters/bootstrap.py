@@ -30,6 +30,7 @@ from domain.model.due_work import LaneFamily, LaneLimits, Work
 from domain.model.money import Currency
 from domain.model.policy import ProviderPolicy
 from domain.ports.persistence import Conflict, StoreUnavailable
+from domain.rules import lanes
 from domain.rules.callbacks import SCHEDULE
 from domain.usecases.apply_waiting import ApplyWaiting
 from domain.usecases.ask_providers import AskProviders, Matter
@@ -48,9 +49,6 @@ log = structlog.get_logger(__name__)
 
 # What no waiting mends: somebody has to look.
 ALARMS: Final = frozenset({"provider.alarm", "due_work.raised", "due_work.refused", "due_work.parked"})
-
-# What acts at providers, and sees what came of it, has a queue of its own: no flood of polls stands in its way.
-_REVERSALS: Final = (Work.VOID, Work.CANCEL, Work.CONFIRM, Work.REVERSE)
 
 # A command that is refused for one of these names what stands already, or has moved on.
 _OF_STATE: Final = frozenset({"order", "reference"})
@@ -269,8 +267,8 @@ class Application:
         orders = PollOrders(policies=self.policies, report=_report)
         reversals = ReverseTimeouts(policies=self.policies, report=_report)
         return {
-            POLLING: [self._asking(orders, works=(Work.CLOSE, Work.POLL, Work.WATCH), ahead=_REVERSALS)],
-            REVERSALS: [self._asking(orders, reversals, works=_REVERSALS)],
+            POLLING: [self._asking(orders, works=lanes.POLLING, beside=lanes.REVERSING)],
+            REVERSALS: [self._asking(orders, reversals, works=lanes.REVERSING, beside=lanes.POLLING)],
             NOTIFICATIONS: [
                 DeliverCallbacks(calls=self._callback_calls, schedule=SCHEDULE, lane_limits=endpoint),
                 SendMails(calls=self._mail_calls, lane_limits=_mail_limits(self.settings)),
@@ -286,7 +284,7 @@ class Application:
             SWEEPS: [ApplyWaiting(command_of=_order_command, policies=self.policies, hints=self._hints)],
         }
 
-    def _asking(self, *matters: Matter, works: Sequence[Work], ahead: Sequence[Work] = ()) -> AskProviders:
+    def _asking(self, *matters: Matter, works: Sequence[Work], beside: Sequence[Work]) -> AskProviders:
         return AskProviders(
             calls=self._provider_calls,
             matters=matters,
@@ -294,7 +292,7 @@ class Application:
             hints=self._hints,
             report=_report,
             works=works,
-            ahead=ahead,
+            beside=beside,
         )
 
 

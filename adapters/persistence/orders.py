@@ -65,13 +65,18 @@ FROM intents WHERE order_id = ANY(%(ids)s::bigint[]) ORDER BY order_id, number D
 
 _PAIRS: Final = Columns("c", provider="text", reference="text")
 _TAKEN: Final = f"""
+WITH r AS (
+    SELECT r.id, r.merchant, r.provider, r.reference, r.outcome FROM {_PAIRS.table}
+    JOIN reversals r ON r.provider = c.provider AND r.reference = c.reference
+    FOR SHARE OF r
+)
 SELECT c.provider, c.reference, coalesce(o.merchant, j.merchant, r.merchant), o.id IS NOT NULL, r.id IS NOT NULL,
        o.id IS NULL AND j.id IS NOT NULL, r.outcome
 FROM {_PAIRS.table}
 LEFT JOIN transactions t ON t.provider = c.provider AND t.reference = c.reference
 LEFT JOIN orders o ON o.id = t.order_id
 LEFT JOIN rejections j ON j.provider = c.provider AND j.reference = c.reference
-LEFT JOIN reversals r ON r.provider = c.provider AND r.reference = c.reference
+LEFT JOIN r ON r.provider = c.provider AND r.reference = c.reference
 WHERE o.id IS NOT NULL OR j.id IS NOT NULL OR r.id IS NOT NULL
 """
 # The due rows first: waves lock in this order too.

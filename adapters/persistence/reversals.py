@@ -27,10 +27,8 @@ LEFT JOIN LATERAL (
 ) n ON true
 """
 _BY_ID: Final = f"{_SELECT} WHERE r.id = ANY(%(ids)s::bigint[])"
-_LOCK_DUE: Final = """
-SELECT d.subject FROM due_work d JOIN reversals r ON r.id = d.subject
-WHERE r.provider = %(provider)s AND r.reference = %(reference)s FOR UPDATE OF d
-"""
+_LOCK_DUE: Final = "SELECT subject FROM due_work WHERE subject = %(id)s FOR UPDATE"
+_LOCK_MANY: Final = "SELECT id FROM reversals WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR UPDATE"
 _LOCK: Final = f"{_SELECT} WHERE r.provider = %(provider)s AND r.reference = %(reference)s FOR UPDATE OF r"
 
 _OPEN: Final = """
@@ -86,11 +84,15 @@ class SqlReversals:
         return {row[0]: _reversal(row) for row in run(self._connection, _BY_ID, {"ids": list(ids)})}
 
     def lock(self, provider: str, reference: str) -> Reversal | None:
-        # The due row first: waves lock in this order too.
-        parameters = {"provider": provider, "reference": reference}
-        run(self._connection, _LOCK_DUE, parameters)
-        row = run(self._connection, _LOCK, parameters).first()
-        return None if row is None else _reversal(row)
+        row = run(self._connection, _LOCK, {"provider": provider, "reference": reference}).first()
+        if row is None:
+            return None
+        # The due row last: waves lock in this order too.
+        run(self._connection, _LOCK_DUE, {"id": row[0]})
+        return _reversal(row)
+
+    def lock_many(self, ids: Sequence[int]) -> None:
+        run(self._connection, _LOCK_MANY, {"ids": list(ids)})
 
     def open(self, reversal: Reversal, due: Due, *, actor: str) -> None:
         run(

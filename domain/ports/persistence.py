@@ -90,7 +90,10 @@ class Orders(Protocol):
         """Return fresh ids for new orders, or for other subjects."""
 
     def taken(self, payments: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Named]:
-        """Return {(provider, reference): who has named it before}; those that nobody has are left out."""
+        """Return {(provider, reference): who has named it before}; those that nobody has are left out.
+
+        A reversal among them cannot end before this unit of work does.
+        """
 
     def known(self, orders: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         """Return those of the (merchant, reference) pairs that name an order."""
@@ -182,6 +185,9 @@ class Reversals(Protocol):
 
     def lock(self, provider: str, reference: str) -> Reversal | None:
         """Return the reversal of this payment, locked with its due row; None if no timeout was reported for it."""
+
+    def lock_many(self, ids: Sequence[int]) -> None:
+        """Lock these reversals. Who registers an order of such a payment waits, and then knows how it has ended."""
 
     def open(self, reversal: Reversal, due: Due, *, actor: str) -> None:
         """Store a new reversal with its first due row.

@@ -17,6 +17,9 @@ PRIORITY: Final = (
 # One call in five is kept from all that goes before these, so that no flood starves them altogether.
 NEVER_STARVED: Final = (Work.POLL, Work.WATCH)
 KEPT_ONE_IN: Final = 5
+# What acts at providers, and sees what came of it, has a queue of its own: no flood of polls stands in its way.
+REVERSING: Final = (Work.VOID, Work.CANCEL, Work.CONFIRM, Work.REVERSE)
+POLLING: Final = (Work.CLOSE, Work.POLL, Work.WATCH)
 EFFECTS: Final = frozenset({Work.VOID, Work.CANCEL})
 # Several payments can be asked about in one call; an effect is always a call of its own.
 INQUIRIES: Final = frozenset({Work.CONFIRM, Work.REVERSE, Work.CLOSE, Work.POLL, Work.WATCH})
@@ -48,19 +51,19 @@ def spend(
     candidates: Mapping[Work, Sequence[Claimed]],
     *,
     room: int,
-    ahead: Sequence[Work] = (),
+    beside: Sequence[Work] = (),
 ) -> tuple[Lane, list[Claimed]]:
     """Choose among the due rows of one lane by priority; return the lane with its tokens spent, and the choice.
 
-    `room` is in calls that this worker can still have under way. What is `ahead` is another queue's to do, and first:
-    tokens are kept for it, but never all.
+    `room` is in calls that this worker can still have under way. What is `beside` is another queue's to do:
+    tokens are kept for it, most of them where it comes first and some where it comes last.
     """
-    tokens = int(lane.tokens) - _reserved(lane, limits, candidates, ahead)
+    tokens = int(lane.tokens) - _reserved(lane, limits, candidates, beside)
     calls = min(tokens, room, 1 if is_probing(lane, limits) else room)
     if calls < 1:
         return lane, []
     turn = _turn(lane)
-    mine = {work: rows for work, rows in candidates.items() if work not in ahead}
+    mine = {work: rows for work, rows in candidates.items() if work not in beside}
     kept = _kept(calls, limits, mine, NEVER_STARVED, turn)
     chosen: list[Claimed] = []
     left = calls
@@ -83,17 +86,21 @@ def is_allowed(lane: Lane, work: Work) -> bool:
 
 
 def _reserved(
-    lane: Lane, limits: LaneLimits, candidates: Mapping[Work, Sequence[Claimed]], ahead: Sequence[Work]
+    lane: Lane, limits: LaneLimits, candidates: Mapping[Work, Sequence[Claimed]], beside: Sequence[Work]
 ) -> int:
-    """Tokens that are left for another queue's due work; of a single one, four turns in five."""
+    """Tokens that are left for another queue's due work: four in five for what comes first, else one in five.
+
+    Of a single token, as many turns. Two queues side by side so have all of them, and neither is starved.
+    """
     due = sum(
         -(-len(candidates.get(work, ())) // (limits.bulk if work in INQUIRIES else 1))
-        for work in ahead
+        for work in beside
         if is_allowed(lane, work)
     )
     tokens = int(lane.tokens)
-    share = max(tokens // KEPT_ONE_IN, 1) if tokens > 1 else int(_turn(lane) % KEPT_ONE_IN == 0)
-    return max(min(due, tokens - share), 0)
+    share = max(tokens // KEPT_ONE_IN, 1) if tokens > 1 else int(tokens == 1 and _turn(lane) % KEPT_ONE_IN == 0)
+    comes_first = any(work in REVERSING for work in beside)
+    return min(due, tokens - share if comes_first else share)
 
 
 def after(lane: Lane, limits: LaneLimits, survey: Survey, now: datetime) -> Lane:

@@ -60,11 +60,13 @@ class _Attempt:
     now: datetime
     policy: ProviderPolicy
     order: Order | None
+    effects: bool
     intents: list[Intent] = field(default_factory=list)
 
     @property
     def step(self) -> int:
-        return self.row.step + 1
+        """How often it has waited so far, which says how long it waits now."""
+        return self.row.step
 
     def record_intent(self, intent: Intent) -> None:
         self.reversal = replace(self.reversal, intent=intent)
@@ -78,17 +80,20 @@ def reverse(
     asked: Ask,
     row: Claimed,
     order: Order | None,
+    effects: bool = True,
     policy: ProviderPolicy,
     now: datetime,
 ) -> ReversalDecision:
     """Return what follows from an attempt: its answer, None where nothing was left to ask.
 
     `order` is the one whose own payment it is, if it is known here, locked. One that has ended meanwhile, and was
-    planned again from outside, only loses its plan.
+    planned again from outside, only loses its plan. Without `effects` nothing is voided, as long as its lane says so.
     """
     if reversal.outcome is not None:
         return ReversalDecision(before=reversal, reversal=reversal, row=row, due=None)
-    attempt = _Attempt(before=reversal, reversal=reversal, asked=asked, row=row, now=now, policy=policy, order=order)
+    attempt = _Attempt(
+        before=reversal, reversal=reversal, asked=asked, row=row, now=now, policy=policy, order=order, effects=effects
+    )
     if asked is Ask.NOTHING or answer is None:
         following: Next = Stop(ReversalOutcome.SETTLEMENT_PASSED)
     elif asked is Ask.VOID:
@@ -156,7 +161,7 @@ def _again_soon(attempt: _Attempt, answer: Answer) -> Next:
     return AgainAt(
         next_attempt(
             attempt.reversal,
-            step=attempt.row.step,
+            step=attempt.step,
             policy=attempt.policy,
             now=attempt.now,
             retry_after=answer.retry_after if isinstance(answer, Unreachable) else None,
@@ -168,7 +173,7 @@ def _again_soon(attempt: _Attempt, answer: Answer) -> Next:
 def _may_touch(attempt: _Attempt, following: VoidNow) -> Next:
     """Record the intent of a void; an order that was settled meanwhile is a person's, and its payment left alone."""
     order = attempt.order
-    if order is not None and order.status in SETTLED:
+    if not attempt.effects or (order is not None and order.status in SETTLED):
         return AgainAt(next_attempt(attempt.reversal, step=attempt.step, policy=attempt.policy, now=attempt.now))
     intent = attempt.reversal.intent
     if intent is None or not intent.open:
@@ -189,7 +194,7 @@ def _decide(attempt: _Attempt, following: Next, answer: Answer | None) -> Revers
             due = Due(work=Work.VOID, at=attempt.now, step=attempt.step)
         case AgainAt():
             counts = attempt.asked is Ask.VOID or attempt.reversal.last_answer is not LastAnswer.COULD_NOT_ASK
-            due = Due(work=Work.REVERSE, at=following.at, step=attempt.step if counts else attempt.row.step)
+            due = Due(work=Work.REVERSE, at=following.at, step=attempt.step + counts)
             openings = _contradiction(attempt)
     ended = isinstance(following, Stop)
     return ReversalDecision(

@@ -30,7 +30,7 @@ class ApplyWaiting:
     policies: Mapping[str, ProviderPolicy]
     hints: Hints
     works: Sequence[Work] = WORKS
-    ahead: Sequence[Work] = ()
+    beside: Sequence[Work] = ()
     _ready: list[Answered] = field(default_factory=list)
 
     def limits(self, lane: Lane) -> LaneLimits:  # noqa: ARG002 - every merchant has the same

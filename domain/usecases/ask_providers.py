@@ -41,9 +41,9 @@ class Matter(Protocol):
         """Return {subject: what to ask}; a row of another matter's subject is left out."""
 
     def save(
-        self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered], shadows: frozenset[int]
+        self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered], lanes: Mapping[int, Lane]
     ) -> Mapping[int, str]:
-        """Decide and write; return {subject: error} of those whose rule raised. `shadows` are lanes in shadow."""
+        """Decide and write; return {subject: error} of those whose rule raised. `lanes` is as they were claimed."""
 
     def committed(self) -> frozenset[Work]:
         """What was saved is committed: return the kinds of work that it made due at once."""
@@ -59,8 +59,8 @@ class AskProviders:
     hints: Hints
     report: Callable[[str, Mapping[str, object]], None]
     works: Sequence[Work]
-    ahead: Sequence[Work] = ()  # what another queue's drain does in the same lanes, and first
-    _shadows: frozenset[int] = frozenset()
+    beside: Sequence[Work] = ()  # what another queue's drain does in the same lanes
+    _lanes: dict[int, Lane] = field(default_factory=dict)
     # By the question itself: an answer that a drain did not wait for must not be taken for another's.
     _asked: dict[int, tuple[Question, dict[str, tuple[Claimed, Brief]]]] = field(default_factory=dict)
     _ready: list[Answered] = field(default_factory=list)
@@ -77,7 +77,7 @@ class AskProviders:
         return briefs
 
     def begin(self, lane: Lane, rows: Sequence[tuple[Claimed, Brief]]) -> None:
-        self._shadows = self._shadows | {lane.id} if lane.shadow else self._shadows - {lane.id}
+        self._lanes[lane.id] = lane
         inquiries: dict[str, tuple[Claimed, Brief]] = {}
         for row, brief in rows:
             if brief.nothing:
@@ -108,7 +108,7 @@ class AskProviders:
         for matter in self.matters:
             mine = [answered for answered in wave if answered.subject.matter is matter]
             if mine:
-                errors |= matter.save(uow, claim, mine, self._shadows)
+                errors |= matter.save(uow, claim, mine, self._lanes)
         return errors
 
     def committed(self) -> None:

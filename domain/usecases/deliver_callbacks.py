@@ -23,7 +23,7 @@ class DeliverCallbacks:
     schedule: Cadence
     lane_limits: LaneLimits
     works: Sequence[Work] = WORKS
-    ahead: Sequence[Work] = ()
+    beside: Sequence[Work] = ()
     _claimed: dict[int, tuple[Claimed, Head]] = field(default_factory=dict)
 
     def limits(self, lane: Lane) -> LaneLimits:  # noqa: ARG002 - every endpoint has the same

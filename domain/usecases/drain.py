@@ -45,8 +45,8 @@ class Step(Protocol):
     def works(self) -> Sequence[Work]: ...
 
     @property
-    def ahead(self) -> Sequence[Work]:
-        """Work of another queue in the same lanes that comes first: calls are kept for what of it is due."""
+    def beside(self) -> Sequence[Work]:
+        """Work of another queue in the same lanes: calls are kept for what of it is due."""
 
     def limits(self, lane: Lane) -> LaneLimits: ...
 
@@ -162,7 +162,7 @@ class Drain:
     def _choose(self, uow: UnitOfWork, lanes: Sequence[Lane]) -> list[tuple[Lane, list[Claimed]]]:
         """Take a bounded share of every lane that has room."""
         rooms = {lane.id: self._room(lane) for lane in lanes}
-        works = (*self.step.works, *self.step.ahead)
+        works = (*self.step.works, *self.step.beside)
         wanted = {
             lane.id: dict.fromkeys(works, min(rooms[lane.id] * self.step.limits(lane).bulk, self.pace.claim_size))
             for lane in lanes
@@ -170,7 +170,7 @@ class Drain:
         }
         found = uow.due_work.candidates(wanted)
         spent = [
-            spend(lane, self.step.limits(lane), found[lane.id], room=rooms[lane.id], ahead=self.step.ahead)
+            spend(lane, self.step.limits(lane), found[lane.id], room=rooms[lane.id], beside=self.step.beside)
             for lane in lanes
             if lane.id in found
         ]

@@ -6,7 +6,7 @@ from typing import Final
 
 from domain.model.answer import Answer
 from domain.model.decision import Decision, EntryKind
-from domain.model.due_work import Claim, Claimed, Work
+from domain.model.due_work import Claim, Claimed, Lane, Work
 from domain.model.order import Order
 from domain.model.policy import ProviderPolicy
 from domain.ports.persistence import UnitOfWork
@@ -35,7 +35,7 @@ class PollOrders:
         return {key: self._brief(order, works[key]) for key, order in uow.orders.get_many(list(works)).items()}
 
     def save(
-        self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered], shadows: frozenset[int]
+        self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered], lanes: Mapping[int, Lane]
     ) -> Mapping[int, str]:
         decisions: list[Decision] = []
         errors: dict[int, str] = {}
@@ -46,7 +46,7 @@ class PollOrders:
             except Exception as error:  # noqa: BLE001 - a rule that raises is a bug: its row is set apart with the error
                 errors[row.subject] = summary_of(error)
             else:
-                if row.lane in shadows:
+                if lanes[row.lane].shadow:
                     self.report("order.shadowed", {"order": decision.order.id, "would_be": decision.order.status})
                     decision = shadow_of(decision, row, uow.now)
                 decisions.append(decision)

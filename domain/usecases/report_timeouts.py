@@ -28,12 +28,12 @@ def report_timeout(
         Conflict: a concurrent unit of work was first with this payment; run the unit of work again.
     """
     payment = (command.provider, command.reference)
-    order = uow.orders.lock_payments([payment]).get(payment)
     named = uow.orders.taken([payment]).get(payment)
     if named is not None and named.merchant != command.merchant:
         raise CommandRefused("reference", f"another merchant has named {command.reference!r} before")
     if named is not None and named.by_report:
         return
+    order = uow.orders.lock_payments([payment]).get(payment)
     reversal = new_reversal(command, id=uow.orders.next_ids(1)[0], policy=policy, currencies=currencies, now=uow.now)
     if order is not None:
         check_against_order(reversal, order)

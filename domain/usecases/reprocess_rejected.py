@@ -47,7 +47,7 @@ class ReprocessRejected:
     currencies: Callable[[str], Mapping[str, Currency]]  # provider -> {code: currency}
     hints: Hints
     works: Sequence[Work] = WORKS
-    ahead: Sequence[Work] = ()
+    beside: Sequence[Work] = ()
     batch: int = BATCH
     _ready: list[Answered] = field(default_factory=list)
 

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from domain.model.due_work import Claim, Claimed, Work
+from domain.model.due_work import Claim, Claimed, Lane, Work
 from domain.model.order import Order
 from domain.model.policy import ProviderPolicy
 from domain.model.reversal import Ask, Reversal, ReversalDecision
 from domain.model.transaction import Effect
 from domain.ports.persistence import UnitOfWork
 from domain.ports.provider import EffectCall
+from domain.rules.lanes import is_allowed
 from domain.rules.reversal import ask_of
 from domain.rules.reversing import reverse
 from domain.rules.shadow import shadow_of_reversal
@@ -35,20 +36,22 @@ class ReverseTimeouts:
         return {row.subject: self._brief(found[row.subject], row, uow) for row in rows if row.subject in found}
 
     def save(
-        self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered], shadows: frozenset[int]
+        self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered], lanes: Mapping[int, Lane]
     ) -> Mapping[int, str]:
         decisions: list[ReversalDecision] = []
         errors: dict[int, str] = {}
-        # Locked before anything is decided: what a reversal may do depends on how its order stands at this moment.
+        # Locked before anything is decided, the reversals first: an order that is being registered waits for that, or
+        # is seen by this; and what a reversal may do depends on how its order stands at this moment.
+        uow.reversals.lock_many([answered.row.subject for answered in wave])
         orders = uow.orders.lock_payments([_payment(answered.subject.subject) for answered in wave])
         for answered in wave:
             row, reversal = answered.row, answered.subject.subject
             try:
-                decision = self._decide(answered, orders.get(_payment(reversal)), uow)
+                decision = self._decide(answered, orders.get(_payment(reversal)), lanes[row.lane], uow)
             except Exception as error:  # noqa: BLE001 - a rule that raises is a bug: its row is set apart with the error
                 errors[row.subject] = summary_of(error)
             else:
-                if row.lane in shadows:
+                if lanes[row.lane].shadow:
                     self.report("reversal.shadowed", {"reversal": reversal.id, "would_be": decision.reversal.outcome})
                     decision = shadow_of_reversal(decision, uow.now)
                 decisions.append(decision)
@@ -83,7 +86,7 @@ class ReverseTimeouts:
             matter=self, subject=reversal, reference=reversal.reference, effect=call, nothing=ask is Ask.NOTHING
         )
 
-    def _decide(self, answered: Answered, order: Order | None, uow: UnitOfWork) -> ReversalDecision:
+    def _decide(self, answered: Answered, order: Order | None, lane: Lane, uow: UnitOfWork) -> ReversalDecision:
         brief: Brief = answered.subject
         asked = Ask.NOTHING if brief.nothing else Ask.INQUIRY if brief.effect is None else Ask.VOID
         return reverse(
@@ -92,6 +95,7 @@ class ReverseTimeouts:
             asked=asked,
             row=answered.row,
             order=order,
+            effects=is_allowed(lane, Work.VOID),
             policy=self.policies[brief.subject.provider],
             now=uow.now,
         )

@@ -29,7 +29,7 @@ class SendMails:
     lane_limits: LaneLimits
     schedule: Cadence = SCHEDULE
     works: Sequence[Work] = WORKS
-    ahead: Sequence[Work] = ()
+    beside: Sequence[Work] = ()
     _claimed: dict[int, Claimed] = field(default_factory=dict)
 
     def limits(self, lane: Lane) -> LaneLimits:  # noqa: ARG002 - there is one mail server

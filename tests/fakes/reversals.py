@@ -29,6 +29,9 @@ class FakeReversals:
         wanted = (provider, reference)
         return next((r for r in self._tables.reversals.values() if (r.provider, r.reference) == wanted), None)
 
+    def lock_many(self, ids: Sequence[int]) -> None:
+        """One unit of work at a time: nobody else is there."""
+
     def open(self, reversal: Reversal, due: Due, *, actor: str) -> None:  # noqa: ARG002 - shown to people only
         check_reversal(self._tables, reversal)
         if self.lock(reversal.provider, reversal.reference) is not None:

@@ -1,15 +1,19 @@
 """Drains that run at once on PostgreSQL, each in a thread with connections, a clock and a provider of its own."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from domain.model.answer import Record
+from domain.model.due_work import Due, Work
 from domain.model.order import Order
-from tests.builders import a_record, an_order
+from domain.model.reversal import ReversalDecision
+from domain.model.transaction import ReversalOutcome
+from tests.builders import NOON, PAYMENT, PROVIDER, a_record, a_report, an_order
 from tests.fakes.bench import Bench, SqlBench
 from tests.fakes.calls import Script
 from tests.unit.usecases.yard import WIDE, Yard, a_cancel, a_registration
@@ -143,3 +147,53 @@ class TestACommandAgainstADrain:
         assert all(order.cancel_request is not None for order in tables.orders.values())
         assert {row.kind for row in tables.due.values()} <= {"close", "cancel", "confirm"}
         assert len(tables.due) == len(orders)
+
+
+class TestAReversalThatEndsWhileItsOrderIsRegistered:
+    def test_waits_for_the_order_and_tells_it(self, bench: Bench, engine: Engine) -> None:
+        yard = yards(engine, 1)[0]
+        yard.receive(a_report())
+        yard.provider.says(PAYMENT, a_record("voided"))
+
+        with ThreadPoolExecutor(1) as threads, bench.units() as uow:
+            named = uow.orders.taken([(PROVIDER, PAYMENT)])[PROVIDER, PAYMENT]
+            ending = threads.submit(yard.drain, yard.reversing())
+            wait_until_one_waits(engine)
+            order = an_order(id=uow.orders.next_ids(1)[0], reversing=named.outcome is None)
+            uow.orders.register([(order, Due(work=Work.POLL, at=NOON), None)], actor="merchant:shop")
+            uow.commit()
+            ending.result(TOGETHER)
+
+        transaction = bench.order(order.id).transaction
+        assert (transaction.reversing, transaction.reversal) == (False, ReversalOutcome.ALREADY_REVERSED)
+
+    def test_is_waited_for_and_then_known(self, bench: Bench, engine: Engine) -> None:
+        yard = yards(engine, 1)[0]
+        yard.receive(a_report())
+        claim = bench.claim(Work.REVERSE)
+        reversal = next(iter(bench.tables().reversals.values()))
+
+        with ThreadPoolExecutor(1) as threads, bench.units() as uow:
+            uow.reversals.lock_many([reversal.id])
+            registering = threads.submit(yard.receive, a_registration())
+            wait_until_one_waits(engine)
+            ended = replace(reversal, outcome=ReversalOutcome.DECLINED, ended_at=bench.clock.now)
+            uow.reversals.apply([ReversalDecision(before=reversal, reversal=ended, row=claim.rows[0], due=None)], claim)
+            uow.commit()
+            registering.result(TOGETHER)
+
+        transaction = yard.the_order().transaction
+        assert (transaction.reversing, transaction.reversal) == (False, ReversalOutcome.DECLINED)
+
+
+def wait_until_one_waits(engine: Engine) -> None:
+    """Wait until a connection waits for a lock that another holds."""
+    until = time.monotonic() + TOGETHER
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    while time.monotonic() < until:
+        with engine.connect() as connection:
+            if connection.execute(waiting).scalar_one():
+                return
+    raise TimeoutError("nobody waits")

@@ -1,10 +1,11 @@
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from domain.model.decision import Survey
 from domain.model.due_work import Claimed, Lane, Work
-from domain.rules.lanes import after, is_probing, is_ready, refill, spend
+from domain.rules.lanes import POLLING, REVERSING, after, is_probing, is_ready, refill, spend
 from tests.builders import HOURS, MINUTES, NOON, SECONDS, a_lane, a_row, limits
 
 Candidates = dict[Work, list[Claimed]]
@@ -174,3 +175,41 @@ class TestALane:
         survey = Survey(lane=1, intelligible=0, failed=1, pause_until=NOON + 1 * SECONDS)
 
         assert after(paused, limits(), survey, NOON).paused_until == NOON + 10 * MINUTES
+
+
+class TestTwoQueuesInOneLane:
+    def test_leave_most_calls_to_what_acts(self) -> None:
+        candidates = waiting(void=50, poll=50)
+
+        _, polls = spend(a_lane(tokens=10.0), limits(), candidates, room=100, beside=REVERSING)
+
+        assert [row.work for row in polls] == [Work.POLL] * 2
+
+    def test_leave_some_calls_to_what_asks(self) -> None:
+        candidates = waiting(reverse=50, poll=50)
+
+        _, queries = spend(a_lane(tokens=10.0), limits(), candidates, room=100, beside=POLLING)
+
+        assert [row.work for row in queries] == [Work.REVERSE] * 8
+
+    @pytest.mark.parametrize("beside", [REVERSING, POLLING])
+    def test_keep_nothing_for_what_is_not_due(self, beside: Sequence[Work]) -> None:
+        mine = Work.POLL if beside is REVERSING else Work.REVERSE
+
+        _, rows = spend(a_lane(tokens=10.0), limits(), waiting(**{mine: 50}), room=100, beside=beside)
+
+        assert len(rows) == 10
+
+    def test_take_turns_where_there_is_one_call(self) -> None:
+        candidates = waiting(reverse=9, poll=9)
+        lanes = [a_lane(tokens=1.0, refilled_at=NOON + n * SECONDS) for n in range(100)]
+
+        polls = [spend(lane, limits(), candidates, room=100, beside=REVERSING)[1] for lane in lanes]
+        queries = [spend(lane, limits(), candidates, room=100, beside=POLLING)[1] for lane in lanes]
+
+        assert (sum(map(len, polls)), sum(map(len, queries))) == (20, 80)
+
+    def test_keep_nothing_for_effects_that_are_switched_off(self) -> None:
+        _, polls = spend(a_lane(no_effects=True), limits(), waiting(void=50, poll=50), room=100, beside=REVERSING)
+
+        assert len(polls) == 10

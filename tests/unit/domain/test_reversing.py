@@ -94,7 +94,7 @@ class TestAnAnswerAboutTheOriginal:
 
         assert decision.intents == (a_void(),)
         assert decision.reversal.intent == a_void()
-        assert decision.due == Due(work=Work.VOID, at=NOON, step=1)
+        assert decision.due == Due(work=Work.VOID, at=NOON, step=0)
         assert (decision.reversal.outcome, decision.event, decision.openings) == (None, None, ())
 
     @pytest.mark.parametrize("status", ["created", "pending", "attempted", "cod", "refund_pending", "on_hold"])
@@ -192,7 +192,7 @@ class TestAnApprovedOriginal:
         decision = reversed_by(a_record("authorized"), a_reversal(intent=intent))
 
         assert decision.intents == recorded
-        assert decision.due == Due(work=Work.VOID, at=NOON, step=1)
+        assert decision.due == Due(work=Work.VOID, at=NOON, step=0)
 
     def test_is_left_alone_in_the_status_that_refused(self) -> None:
         decision = reversed_by(a_record("paid"), a_reversal(intent=a_void(refused_in="paid")))

@@ -284,9 +284,12 @@ class TestAVoid:
     def test_that_a_dead_worker_may_have_sent_is_asked_about_first(
         self, yard: Yard, found: str, sent: list[str]
     ) -> None:
+        def approved_and_then_no_effects() -> Answer:
+            yard.bench.switch(yard.bench.lane(), no_effects=True)
+            return a_record("authorized")
+
         yard.receive(a_report())
-        yard.provider.says(PAYMENT, a_record("authorized"))
-        yard.bench.switch(yard.bench.lane(), no_effects=True)
+        yard.provider.says(PAYMENT, approved_and_then_no_effects)
         yard.poll()
         yard.bench.switch(yard.bench.lane(), no_effects=False)
         yard.bench.claim(Work.VOID)
@@ -309,9 +312,10 @@ class TestAVoid:
         held_back = (list(yard.provider.effects), its_row(yard).kind)
         yard.bench.switch(yard.bench.lane(), no_effects=False)
         yard.provider.does(Effect.VOID, PAYMENT, a_record("voided"))
+        yard.bench.clock.wait(30 * SECONDS)
         yard.poll()
 
-        assert held_back == ([], "void")
+        assert held_back == ([], "reverse")
         assert the_reversal(yard).outcome is ReversalOutcome.VOIDED
         assert [call.key for call in yard.provider.effects] == [KEY]
 

@@ -10,6 +10,7 @@ from domain.model.due_work import Lane, LaneLimits, Work
 from domain.model.money import Currency
 from domain.model.order import CanceledBy, Order
 from domain.model.policy import Cadence, ProviderPolicy
+from domain.rules import lanes
 from domain.rules.callbacks import SCHEDULE
 from domain.usecases.apply_waiting import ApplyWaiting
 from domain.usecases.ask_providers import AskProviders
@@ -23,8 +24,6 @@ from tests.fakes.bench import Bench
 from tests.fakes.calls import RecordedHints, ScriptedDeliveries, ScriptedProvider
 from tests.fakes.rows import DueRow
 
-POLLS: Final = (Work.CLOSE, Work.POLL, Work.WATCH)
-REVERSALS: Final = (Work.VOID, Work.CANCEL, Work.CONFIRM, Work.REVERSE)
 PACE: Final = Pace(wave_size=100, wave_seconds=0.25)
 WIDE: Final = limits(requests_per_second=10_000.0, concurrency=1000)
 
@@ -74,12 +73,12 @@ class Yard:
         return worked
 
     def polling(self) -> AskProviders:
-        return self._asking(POLLS, ahead=REVERSALS)
+        return self._asking(lanes.POLLING, beside=lanes.REVERSING)
 
     def reversing(self) -> AskProviders:
-        return self._asking(REVERSALS)
+        return self._asking(lanes.REVERSING, beside=lanes.POLLING)
 
-    def _asking(self, works: Sequence[Work], ahead: Sequence[Work] = ()) -> AskProviders:
+    def _asking(self, works: Sequence[Work], beside: Sequence[Work]) -> AskProviders:
         return AskProviders(
             calls=self.provider,
             matters=(
@@ -90,7 +89,7 @@ class Yard:
             hints=self.hints,
             report=self.report,
             works=works,
-            ahead=ahead,
+            beside=beside,
         )
 
     def deliver(self, schedule: Cadence = SCHEDULE) -> int:
