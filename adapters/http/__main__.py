@@ -1,5 +1,6 @@
 """`python -m adapters.http`: one process that serves HTTP until it is asked to end."""
 
+import signal
 import sys
 
 import uvicorn
@@ -41,6 +42,9 @@ def _serve(settings: Settings) -> None:
         budget=Budget(per_second=per_second, at_once=max(1.0, 2 * per_second)),
         webhooks=webhooks,
     )
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn ends by it, and then gives it to us once more: by then it has been done.
+        signal.signal(ending, signal.SIG_IGN)
     try:
         uvicorn.run(
             make_app(desk, threads=_CONNECTIONS),

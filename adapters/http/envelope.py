@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.http.metrics import Requests
@@ -16,6 +16,8 @@ from adapters.http.problems import on_bug
 # No name of ours may hold a control character, so this one stands for a slash inside a name.
 _SLASH: Final = "\x1f"
 _ESCAPED_SLASH: Final = re.compile(r"%2f", re.IGNORECASE)
+# As proxies log it: the caller has left, and there is nobody to answer.
+_HUNG_UP: Final = 499
 _HEADERS: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
 log = structlog.get_logger(__name__)
@@ -44,6 +46,8 @@ class Envelope:
         with structlog.contextvars.bound_contextvars(trace=scope["trace"]):
             try:
                 await self._app(scope, receive, answer)
+            except ClientDisconnect:
+                answer.status = _HUNG_UP
             except Exception as error:  # noqa: BLE001 - the last one: the caller gets an answer, the log the error
                 response = on_bug(Request(scope), error)
                 if not answer.status:

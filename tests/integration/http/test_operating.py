@@ -145,6 +145,26 @@ class TestHealth:
         assert "nowhere" not in text
 
 
+class TestABugOfOurs:
+    def test_is_answered_as_a_problem_and_told_in_the_log(self, server: Server) -> None:
+        server.do("ALTER TABLE refused_messages RENAME TO somewhere_else")
+
+        answer = server.get("/v1/messages/refused", key="operator")
+
+        assert answer.status_code == 500
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json()["type"] == "urn:trueup:problem:internal-error"
+        assert answer.json()["trace"] in server.log.read_text()
+        assert "somewhere_else" not in answer.text
+
+
+class TestTheProcess:
+    def test_ends_well_when_it_is_asked_to(self, server: Server) -> None:
+        server.process.terminate()
+
+        assert server.process.wait(30) == 0
+
+
 class TestTheDocument:
     def test_is_served_with_a_page_that_loads_nothing(self, server: Server) -> None:
         document = server.get("/openapi.json", key=None).json()
