@@ -1,18 +1,22 @@
-"""Closing a case by a person: with a note, and only when nothing goes dark by it."""
+"""Closing a case by a person: with a note, an action where one is needed, and only when nothing goes dark by it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine
 
-from adapters.persistence import queries
-from adapters.persistence.cases import close_cases
+from adapters.persistence import endpoints, inbox, queries, redeliveries
+from adapters.persistence.cases import close_cases, note_action
 from adapters.persistence.columns import run
 from adapters.persistence.due_work import SqlDueWork
 from adapters.persistence.outbox import store
 from domain.model.case import CaseKind
 from domain.model.command import FieldError
+from domain.model.decision import CommandOutcome, CommandState
 from domain.model.due_work import Due, Work
+from domain.model.order import OrderStatus
+from domain.rules.case_actions import TERMS, Action, Circumstances, actions_for, again, refusal_of
 
 # Gives the command that a case asks for, by the inbox as everybody does; returns what is wrong with it.
 Command = Callable[[str, Mapping[str, str]], Sequence[FieldError]]
@@ -20,6 +24,8 @@ Command = Callable[[str, Mapping[str, str]], Sequence[FieldError]]
 # Orders in these have to go on somehow: without a plan, their case is all that keeps them from going dark.
 _OWING: Final = frozenset({"NEW", "PENDING", "REFUND_PENDING"})
 _SETTLED_BY_HAND: Final = frozenset({"LATE_PAYMENT", "AMOUNT_MISMATCH"})
+# Whoever tells of an order holds it, so that its events become visible in the order of their ids.
+_LOCK: Final = "SELECT FROM orders WHERE id = %(id)s FOR UPDATE"
 
 
 class UnknownCase(Exception):
@@ -38,40 +44,68 @@ class CaseStaysOpen(Exception):
         self.reason = reason
 
 
+def show_case(connection: Connection, case: int, merchant: str | None = None) -> Mapping[str, Any]:
+    """Return a case with what it means, every step of it, and what can be done now.
+
+    Raises:
+        UnknownCase: there is none, or it is another merchant's.
+    """
+    found = _found(connection, case, merchant)
+    terms = TERMS[CaseKind(found["kind"])]
+    is_open = found["closed_at"] is None
+    return {
+        **found,
+        "meaning": terms.meaning,
+        "actions": dict(actions_for(_circumstances(found))) if is_open else {},
+        "closed_by_facts_when": terms.closed_by_facts if is_open else None,
+        "entries": queries.case_entries(connection, case),
+    }
+
+
 def close_case(
     engine: Engine,
     case: int,
     *,
     note: str,
-    resolve: bool,
-    resume: bool,
     actor: str,
     command: Command,
+    action: Action | None = None,
+    resolve: bool = False,
+    resume: bool = False,
     merchant: str | None = None,
 ) -> None:
     """Close a case with a note; what it stood for must have ended or go on. With `merchant`, one of theirs.
 
-    `resolve` makes its UNRESOLVED order RESOLVED; `resume` takes up again at once what was given up.
+    `resolve` and `resume` are older names of actions: the latter takes up again at once what was given up.
 
     Raises:
         UnknownCase: there is none, or it is another merchant's.
         CaseStaysOpen: it is closed already, or something would go dark with it.
     """
     with engine.connect() as connection:
-        found = _found(connection, case, merchant)
-    _check(found, resolve=resolve, resume=resume)
-    needed = _command_for(found, note=note, resolve=resolve, resume=resume)
-    if needed is not None:
-        for error in command(*needed):
+        before = _found(connection, case, merchant)
+    _check_open(before)
+    chosen = _chosen(before, action, resolve=resolve, resume=resume)
+    if chosen is not None:
+        needed = _command_for(before, chosen, note)
+        for error in command(*needed) if needed is not None else ():
             raise CaseStaysOpen(error.field, error.reason)
     with engine.begin() as connection:
         now = run(connection, "SELECT now()").scalar_one()
-        if resume and (found["stream"] is not None or found["command"] is not None):
-            work = Work.DELIVER if found["stream"] is not None else Work.COMMAND
-            SqlDueWork(connection, now).plan([(found["subject"], found["lane"], Due(work=work, at=now))])
-        _may_close(_found(connection, case, merchant))
-        told = close_cases(connection, [(found["subject"], CaseKind(found["kind"]), note, actor)], now=now)
+        if chosen in _DONE_HERE:
+            _DONE_HERE[chosen](connection, before, actor, note, now)
+        run(connection, _LOCK, {"id": before["order_id"]})
+        after = _found(connection, case, merchant)
+        _may_close(after)
+        if chosen is not None:
+            steps = {"action": chosen, "before": _state_of(before), "after": _state_of(after)}
+            note_action(connection, case, actor=actor, note=note, details=steps, now=now)
+        told = close_cases(connection, [(before["subject"], CaseKind(before["kind"]), note, actor)], now=now)
         store(connection, told, now=now)
+        if chosen is Action.REFUSE:
+            why = f"{actor}: {note}"
+            refused = CommandOutcome(command=before["subject"], state=CommandState.REFUSED, reason=why)
+            inbox.conclude(connection, [refused], now=now)
 
 
 def _found(connection: Connection, case: int, merchant: str | None) -> Any:
@@ -81,38 +115,114 @@ def _found(connection: Connection, case: int, merchant: str | None) -> Any:
     return found
 
 
-def _command_for(found: Any, *, note: str, resolve: bool, resume: bool) -> tuple[str, Mapping[str, str]] | None:
-    """Return the command that makes an order or a reversal go on; streams and waiting commands need none."""
-    if resolve:
-        return "intake.resolve_order", {"merchant": found["merchant"], "order": found["order"], "note": note}
-    if not resume or found["stream"] is not None or found["command"] is not None:
+def _chosen(found: Any, action: Action | None, *, resolve: bool, resume: bool) -> Action | None:
+    """Return what is to be done.
+
+    Raises:
+        CaseStaysOpen: it cannot be done about this case.
+    """
+    named = (
+        ("action", action),
+        ("resolve", Action.RESOLVE if resolve else None),
+        ("resume", again(CaseKind(found["kind"])) if resume else None),
+    )
+    given = [(field, one) for field, one in named if one is not None]
+    if len(given) > 1:
+        raise CaseStaysOpen(given[1][0], "only one thing can be done at a time")
+    for field, one in given:
+        why = refusal_of(_circumstances(found), one)
+        if why is not None:
+            raise CaseStaysOpen(field, why)
+        return one
+    return None
+
+
+def _circumstances(found: Any) -> Circumstances:
+    return Circumstances(
+        kind=CaseKind(found["kind"]),
+        status=None if found["status"] is None else OrderStatus(found["status"]),
+        is_order=found["order_id"] == found["subject"],
+        cancel_requested=bool(found["cancel_requested"]),
+        open_reversal=_open_reversal(found),
+        stream=found["stream"] is not None,
+        command=found["command"] is not None,
+        parked=_is_parked(found),
+        disabled_endpoint=found["endpoint_enabled"] is False,
+    )
+
+
+def _command_for(found: Any, action: Action, note: str) -> tuple[str, Mapping[str, str]] | None:
+    """Return the command that does it; what is no order's and no reversal's needs none."""
+    order = {"merchant": found["merchant"], "order": found["order"]}
+    if action is Action.RESOLVE:
+        return "intake.resolve_order", {**order, "note": note}
+    if action is Action.CANCEL:
+        return "intake.cancel_order", {**order, "by": "merchant", "reason": note}
+    if action not in {Action.ASK, Action.RETRY} or _is_parked(found):
         return None
     if found["reversal"] is not None:
-        fields = {"provider": found["provider"], "reference": found["payment"]}
-        return "intake.reverse_now", {"merchant": found["merchant"], **fields}
-    return "intake.poll_order", {"merchant": found["merchant"], "order": found["order"]}
+        payment = {"provider": found["provider"], "reference": found["payment"]}
+        return "intake.reverse_now", {"merchant": found["merchant"], **payment}
+    return "intake.poll_order", order
 
 
-def _check(found: Any, *, resolve: bool, resume: bool) -> None:
+def _retry(connection: Connection, found: Any, _actor: str, _note: str, now: datetime) -> None:
+    if _is_parked(found):
+        work = Work.DELIVER if found["stream"] is not None else Work.COMMAND
+        due = Due(work=Work(found["details"].get("work", work)), at=now)
+        SqlDueWork(connection, now).plan([(found["subject"], int(found["details"].get("lane", found["lane"])), due)])
+
+
+def _redeliver(connection: Connection, found: Any, _actor: str, _note: str, _now: datetime) -> None:
+    redeliveries.redeliver(connection, redeliveries.failed_in(connection, found["stream"]))
+
+
+def _enable(connection: Connection, found: Any, actor: str, note: str, now: datetime) -> None:
+    endpoints.enable(connection, found["subject"], actor=actor, note=note, now=now)
+
+
+# What is no command to an order or a reversal, and is done in the transaction that closes the case.
+_DONE_HERE: Final[Mapping[Action | None, Callable[[Connection, Any, str, str, datetime], None]]] = {
+    Action.RETRY: _retry,
+    Action.REDELIVER: _redeliver,
+    Action.ENABLE: _enable,
+}
+
+
+def _check_open(found: Any) -> None:
     if found["closed_at"] is not None:
         raise CaseStaysOpen("case", f"it was closed by {found['closed_by']} at {found['closed_at']:%Y-%m-%d %H:%M:%S}Z")
-    if resolve and found["status"] != "UNRESOLVED":
-        raise CaseStaysOpen("resolve", "it is for the case of an UNRESOLVED order")
-    subject = found["stream"] or found["command"] or _open_reversal(found)
-    is_about_work = subject or found["order_id"] == found["subject"]
-    if resume and not is_about_work:
-        raise CaseStaysOpen("resume", "the case stands for nothing that could go on")
 
 
 def _may_close(found: Any) -> None:
     """Refuse to close what alone keeps its subject from going dark (I2)."""
-    if found["status"] == "UNRESOLVED" and found["kind"] in _SETTLED_BY_HAND and found["closed_at"] is None:
+    if found["closed_at"] is not None:
+        return
+    if found["status"] == "UNRESOLVED" and found["kind"] in _SETTLED_BY_HAND:
         raise CaseStaysOpen("resolve", "is needed once it is settled, for the order is UNRESOLVED")
+    if found["endpoint_enabled"] is False:
+        raise CaseStaysOpen(
+            "case", "its endpoint is disabled and keeps what waits: `trueup callbacks endpoint enable` closes it"
+        )
     is_own = found["order_id"] == found["subject"]
     owes = is_own and (found["status"] in _OWING or bool(found["watching"]))
-    owes = owes or found["stream"] or found["command"] or _open_reversal(found)
+    owes = owes or _is_parked(found) or _open_reversal(found)
     if owes and not found["planned"]:
         raise CaseStaysOpen("resume", "is needed, for nothing is planned for what the case stands for")
+
+
+def _state_of(found: Any) -> Mapping[str, Any]:
+    """Return what an action may change, for the case's own record."""
+    return {"order": found["status"], "due": found["planned_kind"], "endpoint_enabled": found["endpoint_enabled"]}
+
+
+def _is_parked(found: Any) -> bool:
+    """Whether the case is about a row that is planned by hand: no command of an order or a reversal does it."""
+    if found["kind"] != CaseKind.STUCK or found["order_id"] == found["subject"] or found["reversal"] is not None:
+        return False
+    if found["stream"] is not None or found["command"] is not None:
+        return True
+    return found["details"].get("work") not in (None, Work.COMMAND)
 
 
 def _open_reversal(found: Any) -> bool:

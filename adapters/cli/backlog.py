@@ -1,4 +1,4 @@
-"""`trueup backlog` and `callbacks`: what waits."""
+"""`trueup backlog`: what waits."""
 
 from datetime import timedelta
 from typing import Annotated, Any
@@ -10,7 +10,6 @@ from adapters.cli.servers import database
 from adapters.persistence import queries
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many to show.")]
 
 
 def backlog(json: Json = False) -> None:
@@ -35,22 +34,6 @@ def backlog(json: Json = False) -> None:
     say(f"commands waiting for their order: {found['commands_waiting']}")
     say(f"messages refused: {found['messages_refused']}")
     say(f"callback streams pending: {found['callback_streams_pending']}")
-
-
-def callbacks(
-    merchant: Annotated[str | None, typer.Option()] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Those too that wait for nothing.")] = False,
-    limit: Limit = 100,
-    json: Json = False,
-) -> None:
-    """List the callbacks that wait, with their last try."""
-    with database() as engine, engine.connect() as connection:
-        found = queries.callbacks(connection, merchant=merchant, delivered=everything, limit=limit)
-    if json:
-        show_json(found)
-        return
-    columns = ("merchant", "order", "last_tried", "state", "tries", "status", "error", "next_try", "enabled", "url")
-    show_table("callbacks", columns, ([row[column] for column in columns] for row in found))
 
 
 def why_held(lane: Any) -> str:

@@ -1,16 +1,16 @@
 """`trueup cases`: what no rule could decide, and what a person made of it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from sqlalchemy import Connection
 
-from adapters.administration.cases import CaseStaysOpen, UnknownCase, close_case
+from adapters.administration.cases import CaseStaysOpen, UnknownCase, close_case, show_case
 from adapters.cli.output import Refused, json_of, say, show_json, show_table, text
 from adapters.cli.servers import database
 from adapters.cli.telling import actor, tell
 from adapters.persistence import queries
 from domain.model.case import CaseKind
+from domain.rules.case_actions import Action
 
 app = typer.Typer(help="What no rule could decide.")
 
@@ -32,27 +32,46 @@ def show_all(
     if json:
         show_json([json_of(row) for row in found])
         return
-    columns = ("id", "kind", "merchant", "order", "amount_at_risk", "currency", "opened_at", "closed_at", "known")
+    columns = (
+        "id",
+        "kind",
+        "merchant",
+        "order",
+        "amount_at_risk",
+        "currency",
+        "deadline",
+        "opened_at",
+        "closed_at",
+        "known",
+    )
     show_table("cases", columns, ([row[column] for column in columns] for row in found))
 
 
 @app.command()
 def show(case: Id, json: Json = False) -> None:
-    """Show one case."""
-    with database() as engine, engine.connect() as connection:
-        found = _found(connection, case)
+    """Show one case: what is known, what can be done, and every step so far."""
+    try:
+        with database() as engine, engine.connect() as connection:
+            found = show_case(connection, case)
+    except UnknownCase as error:
+        raise Refused(f"ID: {error}") from None
     if json:
         show_json(json_of(found))
         return
     for name, value in found.items():
-        if value is not None and value != {}:
+        if value is not None and value != {} and name not in {"actions", "entries"}:
             say(f"{name}: {text(value)}")
+    for action, effect in found["actions"].items():
+        say(f"can be done: --action {action}: {effect}")
+    columns = ("at", "kind", "actor", "note", "details")
+    show_table("steps", columns, ([entry[column] for column in columns] for entry in found["entries"]))
 
 
 @app.command()
 def close(
     case: Id,
     note: Annotated[str, typer.Option(help="What was found out and done.")],
+    action: Annotated[Action | None, typer.Option(help="What is to be done; `cases show` says what can be.")] = None,
     resolve: Annotated[bool, typer.Option("--resolve", help="Mark its UNRESOLVED order RESOLVED.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Take up again at once what was given up.")] = False,
 ) -> None:
@@ -65,6 +84,7 @@ def close(
                 engine,
                 case,
                 note=note,
+                action=action,
                 resolve=resolve,
                 resume=resume,
                 actor=actor(),
@@ -73,13 +93,6 @@ def close(
     except UnknownCase as error:
         raise Refused(f"ID: {error}") from None
     except CaseStaysOpen as error:
-        option = f"--{error.field}" if error.field in ("resolve", "resume") else f"close: {error.field}"
+        option = f"--{error.field}" if error.field in ("action", "resolve", "resume") else f"close: {error.field}"
         raise Refused(f"{option}: {error.reason}") from None
     say(f"case {case} is closed")
-
-
-def _found(connection: Connection, case: int) -> Any:
-    found = queries.case(connection, case)
-    if found is None:
-        raise Refused(f"ID: there is no case {case}")
-    return found

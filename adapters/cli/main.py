@@ -9,7 +9,7 @@ import psycopg.errors
 import typer
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from adapters.cli import backlog, cases, checks, merchants, operators, orders, processes, rejected, timeouts
+from adapters.cli import backlog, callbacks, cases, checks, merchants, operators, orders, processes, rejected, timeouts
 from adapters.cli.output import Refused, complain
 from adapters.embedded import EmbeddedServersUnavailable
 from config.settings import UnusableSettings
@@ -40,7 +40,7 @@ app.command("backlog")(backlog.backlog)
 app.add_typer(cases.app, name="cases")
 app.add_typer(timeouts.app, name="timeouts")
 app.add_typer(rejected.app, name="rejected")
-app.command("callbacks")(backlog.callbacks)
+app.add_typer(callbacks.app, name="callbacks")
 app.command("verify")(checks.verify)
 
 

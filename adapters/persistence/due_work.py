@@ -63,11 +63,12 @@ FROM {_ERRORS.table} WHERE d.subject = c.subject AND d.lease = %(token)s
 _PARK: Final = """
 WITH parked AS (
     DELETE FROM due_work d WHERE d.subject = ANY(%(subjects)s::bigint[]) AND d.lease = %(token)s
-    RETURNING d.subject, d.kind, d.claims, d.last_error
+    RETURNING d.subject, d.kind, d.claims, d.last_error, d.lane
 )
 SELECT p.subject, p.kind, p.claims, p.last_error,
        coalesce(o.merchant, r.merchant, i.merchant, g.merchant, e.merchant, m.merchant),
-       coalesce(o.id, s.order_id, m.order_id), coalesce(o.amount, r.amount), coalesce(o.currency, r.currency)
+       coalesce(o.id, s.order_id, m.order_id), coalesce(o.amount, r.amount), coalesce(o.currency, r.currency),
+       p.lane
 FROM parked p
 LEFT JOIN orders o ON o.id = p.subject
 LEFT JOIN reversals r ON r.id = p.subject
@@ -166,7 +167,7 @@ class SqlDueWork:
         )
 
     def take_out(self, claim: Claim, subjects: Sequence[int]) -> Sequence[tuple[Any, ...]]:
-        """Remove parked rows; return (subject, kind, claims, error, merchant, order, amount, currency) of each."""
+        """Remove parked rows; return (subject, kind, claims, error, merchant, order, amount, currency, lane)."""
         parameters = {"subjects": list(subjects), "token": claim.token}
         return [tuple(row) for row in run(self._connection, _PARK, parameters)]
 

@@ -1,19 +1,16 @@
 """Merchants as operators make them: their settings and their callback address."""
 
-import base64
-import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from adapters.persistence import keys
+from adapters.persistence import endpoints, keys
 from adapters.persistence.columns import run
 from adapters.persistence.keys import UnknownMerchant, lock
 
 __all__ = ["MerchantExists", "UnknownMerchant", "add", "add_endpoint", "change", "has_endpoint"]
 
-_SECRET_BYTES: Final = 32
 # Also the names of the columns, so that no other can come into a statement.
 SETTINGS: Final = (
     "name",
@@ -80,18 +77,5 @@ def has_endpoint(connection: Connection, merchant: str) -> bool:
 
 def add_endpoint(connection: Connection, merchant: str, url: str) -> str:
     """Make an endpoint with a lane of its own; return its secret, in the form of Standard Webhooks."""
-    secret = f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
-    # The lane is named for the endpoint and stands before it, so the id is drawn first.
-    endpoint = run(connection, "SELECT nextval('subject_ids')").scalar_one()
-    lane = run(
-        connection,
-        "INSERT INTO lanes (family, name) VALUES ('endpoint', %(name)s) RETURNING id",
-        {"name": str(endpoint)},
-    ).scalar_one()
-    run(
-        connection,
-        "INSERT INTO endpoints (id, merchant, url, secrets, lane)"
-        " VALUES (%(id)s, %(merchant)s, %(url)s, ARRAY[%(secret)s], %(lane)s)",
-        {"id": endpoint, "merchant": merchant, "url": url, "secret": secret, "lane": lane},
-    )
+    _endpoint, secret = endpoints.add(connection, merchant, url)
     return secret

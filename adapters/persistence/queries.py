@@ -81,7 +81,7 @@ SELECT (SELECT count(*) FROM inbox WHERE state = 'waiting') AS commands_waiting,
 
 _CASE_FIELDS: Final = """
 c.id, c.kind, c.merchant, o.reference AS "order", c.subject, c.known, c.provider_says, c.amount_at_risk, c.currency,
-c.details, c.opened_at, c.closed_at, c.closed_by, c.note
+c.deadline, c.details, c.opened_at, c.opened_by, c.closed_at, c.closed_by, c.note
 """
 _CASES: Final = f"""
 SELECT {_CASE_FIELDS} FROM cases c LEFT JOIN orders o ON o.id = c.order_id
@@ -93,17 +93,23 @@ ORDER BY c.id DESC LIMIT %(limit)s
 _CASE: Final = f"""
 SELECT {_CASE_FIELDS}, coalesce(v.provider, t.provider) AS provider, coalesce(v.reference, t.reference) AS payment,
        o.id AS order_id, o.status, o.watching, v.id AS reversal, v.outcome, s.id AS stream, i.id AS command,
-       i.merchant AS command_merchant, coalesce(e.lane, m.id) AS lane,
-       EXISTS (SELECT FROM due_work d WHERE d.subject = c.subject) AS planned
+       i.merchant AS command_merchant, coalesce(e.lane, m.id) AS lane, n.enabled AS endpoint_enabled,
+       d.subject IS NOT NULL AS planned, d.kind AS planned_kind, o.cancel_by IS NOT NULL AS cancel_requested,
+       o.amount, t.amount_received, t.amount_refunded, t.provider_status AS provider_says_now
 FROM cases c
+LEFT JOIN due_work d ON d.subject = c.subject
+LEFT JOIN endpoints n ON n.id = c.subject
 LEFT JOIN orders o ON o.id = c.order_id
 LEFT JOIN transactions t ON t.order_id = o.id
 LEFT JOIN reversals v ON v.id = c.subject
-LEFT JOIN streams s ON s.id = c.subject AND c.kind = 'STUCK'
+LEFT JOIN streams s ON s.id = c.subject
 LEFT JOIN endpoints e ON e.id = s.endpoint
 LEFT JOIN inbox i ON i.id = c.subject AND c.kind = 'STUCK' AND i.state = 'waiting'
 LEFT JOIN lanes m ON m.family = 'merchant' AND m.name = i.merchant
 WHERE c.id = %(id)s
+"""
+_CASE_ENTRIES: Final = """
+SELECT at, kind, actor, note, details FROM case_entries WHERE case_id = %(case)s ORDER BY id
 """
 _CALLBACKS: Final = """
 SELECT s.id AS stream, e.merchant, o.reference AS "order", e.url, e.enabled, v.event AS last_tried,
@@ -164,6 +170,11 @@ def cases(
 
 def case(connection: Connection, id: int) -> Row | None:  # noqa: A002 - the field's own name
     return next(iter(_rows(connection, _CASE, id=id)), None)
+
+
+def case_entries(connection: Connection, case: int) -> Sequence[Row]:
+    """Return every step of a case, the oldest first."""
+    return _rows(connection, _CASE_ENTRIES, case=case)
 
 
 def callbacks(connection: Connection, *, merchant: str | None, delivered: bool, limit: int) -> Sequence[Row]:

@@ -24,6 +24,7 @@ WHERE d.state = 'failed' AND (%(merchant)s::text IS NULL OR e.merchant = %(merch
       AND (v.state IS NULL OR v.state <> 'failed'))
 ORDER BY d.event_row LIMIT {MOST}
 """
+_FAILED_IN: Final = "SELECT event_row FROM deliveries WHERE stream = %(stream)s AND state = 'failed' ORDER BY event_row"
 # Where the event still waits in its stream, that is what is made due.
 _TARGETS: Final = """
 SELECT x.id, e.id, e.lane, s.id, s.cursor < x.id
@@ -52,6 +53,11 @@ def find(connection: Connection, event: str, merchant: str | None) -> Sequence[i
 def failed(connection: Connection, merchant: str | None) -> Sequence[int]:
     """Return events that were given up and are not on their way again, `MOST` of them at most, the oldest first."""
     return [row[0] for row in run(connection, _FAILED, {"merchant": merchant})]
+
+
+def failed_in(connection: Connection, stream: int) -> Sequence[int]:
+    """Return the events that this stream has given up."""
+    return [row[0] for row in run(connection, _FAILED_IN, {"stream": stream})]
 
 
 def redeliver(connection: Connection, events: Sequence[int]) -> int:

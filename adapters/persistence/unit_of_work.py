@@ -70,7 +70,7 @@ class ParkingSqlDueWork(SqlDueWork):
         commands = {row[0]: row for row in parked if row[1] == Work.COMMAND}
         stuck = {row[0] for row in run(self._connection, _STUCK, {"subjects": list(commands)})} if commands else set()
         openings = []
-        for subject, kind, claims, error, merchant, order_id, amount, currency in parked:
+        for subject, kind, claims, error, merchant, order_id, amount, currency, lane in parked:
             if subject in stuck:
                 continue
             opening = CaseOpening(
@@ -78,6 +78,7 @@ class ParkingSqlDueWork(SqlDueWork):
                 known=f"{kind} was tried {claims - 1} times in vain; the last error: {error or 'its worker died'}",
                 amount_at_risk=amount,
                 deadline=self._now + LONGEST_WAIT if subject in commands else None,
+                details={"work": kind, "lane": str(lane)},
             )
             about = cases.About(
                 subject=subject,
@@ -104,10 +105,8 @@ class ParkingSqlDueWork(SqlDueWork):
         ]
         if refused:
             conclude(self._connection, refused, now=self._now)
-        kept = {command: row[4] for command, row in commands.items() if command not in stuck}
-        lanes = SqlLanes(self._connection, self._now).ids(LaneFamily.MERCHANT, set(kept.values())) if kept else {}
         again = Due(work=Work.COMMAND, at=self._now + LONGEST_WAIT)
-        self.plan((command, lanes[merchant], again) for command, merchant in kept.items())
+        self.plan((command, row[8], again) for command, row in commands.items() if command not in stuck)
 
 
 class SqlMerchants:

@@ -382,3 +382,21 @@ class TestAPlanFromOutside:
         apply(bench, a_decision(order, due=None, keep_due=True, checkout_completed_at=NOON))
 
         assert bench.due(order.id) == before
+
+
+class TestASecondFinding:
+    def test_joins_the_open_case_once(self, bench: Bench) -> None:
+        order = bench.register()
+        first = CaseOpening(kind=CaseKind.CONTRADICTION, known="the order is PAID", provider_says="declined")
+        second = CaseOpening(kind=CaseKind.CONTRADICTION, known="the order is PAID still", provider_says="expired")
+
+        for opening in (first, second, second, first):
+            apply(bench, a_decision(bench.order(order.id), openings=(opening,)))
+
+        (case,) = bench.cases()
+        assert (case.known, case.provider_says, case.opened_by) == ("the order is PAID", "expired", "system:test")
+        assert [(entry.kind, entry.note) for entry in bench.tables().case_entries] == [
+            ("opened", first.known),
+            ("finding", second.known),
+        ]
+        assert len(bench.events("case.opened")) == 1

@@ -11,6 +11,7 @@ from domain.model.order import Order, OrderStatus
 from tests.builders import MINUTES, NOON, a_merchant, an_order
 from tests.contract.test_apply import apply, moved
 from tests.fakes.bench import LEASE, Bench
+from tests.fakes.outbox import ACTOR
 from tests.fakes.rows import StreamRow
 
 RETRY = Due(work=Work.DELIVER, at=NOON + 5 * MINUTES, step=1)
@@ -250,3 +251,53 @@ class TestAStreamWithNothingToDeliver:
             uow.commit()
 
         assert (bench.due(streams_of(bench)[0].id) is not None) is came
+
+
+class TestAnEndpointThatFails:
+    def test_is_remembered_since_its_first_failure_until_it_takes_something(self, bench: Bench) -> None:
+        endpoint = bench.add_endpoint()
+        bench.register()
+
+        deliver(bench, endpoint, delivered=False, status=500, error="500", due=RETRY)
+        bench.clock.now = RETRY.at
+        deliver(bench, endpoint, delivered=False, status=500, error="500", due=RETRY)
+        since = bench.tables().failing_since
+        deliver(bench, endpoint)
+
+        assert since == {endpoint: NOON}
+        assert bench.tables().failing_since == {}
+
+    def test_has_one_case_which_is_closed_when_it_takes_something(self, bench: Bench) -> None:
+        endpoint = bench.add_endpoint()
+        bench.register()
+        opening = CaseOpening(kind=CaseKind.UNDELIVERABLE, known="only failures", deadline=NOON + 5 * MINUTES)
+
+        deliver(bench, endpoint, delivered=False, status=500, error="500", due=RETRY, endpoint_opening=opening)
+        bench.clock.now = RETRY.at
+        deliver(bench, endpoint, delivered=False, status=500, error="500", due=RETRY, endpoint_opening=opening)
+        (open_one,) = bench.cases()
+        (stream,) = streams_of(bench)
+        troubled = heads(bench, stream.id)[stream.id].troubled
+        deliver(bench, endpoint, settles=True)
+
+        (case,) = bench.cases()
+        assert (open_one.subject, open_one.deadline, open_one.opened_by) == (endpoint, opening.deadline, ACTOR)
+        assert troubled
+        assert (case.closed_by, case.note) == (ACTOR, "it was delivered")
+        assert [(entry.kind, entry.actor) for entry in bench.tables().case_entries] == [
+            ("opened", ACTOR),
+            ("closed", ACTOR),
+        ]
+
+
+class TestANewEndpoint:
+    def test_hears_what_happens_from_its_making_on(self, bench: Bench) -> None:
+        order = bench.register()
+        bench.add_endpoint()
+
+        paid(bench, order)
+
+        (stream,) = streams_of(bench)
+        head = heads(bench, stream.id)[stream.id]
+        assert json.loads(head.body)["data"]["sequence"] == 2
+        assert stream.start == stream.cursor == head.event_row - 1

@@ -99,7 +99,7 @@ def _open_case_of(tables: Tables, subject: int, kind: CaseKind) -> CaseRow | Non
 def _join(tables: Tables, case: CaseRow, about: About, opening: CaseOpening) -> None:
     """Keep a finding that says more than the case knows."""
     said = [entry.note for entry in tables.case_entries if entry.case_id == case.id and entry.kind != "closed"]
-    if opening.known in said and opening.provider_says in (None, case.provider_says):
+    if opening.known in said:
         return
     tables.case_entries.append(EntryRow(case_id=case.id, kind="finding", actor=about.actor, note=opening.known))
     tables.cases[case.id] = replace(

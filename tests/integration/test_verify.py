@@ -201,6 +201,22 @@ _DAMAGES = {
         "callback stream",
         f"UPDATE streams SET cursor = (SELECT max(id) FROM events) WHERE order_id = {_order('new')}",
     ),
+    "an event that a stream with a filter has passed over": (
+        "I2",
+        "callback stream",
+        (
+            "UPDATE endpoints SET types = '{order.status_changed}';"
+            f" UPDATE streams SET cursor = (SELECT max(id) FROM events) WHERE order_id = {_order('new')}"
+        ),
+    ),
+    "an event that no stream carries to an endpoint that wants it": (
+        "I2",
+        "event",
+        (
+            "UPDATE endpoints SET created_at = now() - interval '1 day', types = '{order.status_changed}';"
+            f" UPDATE streams SET start = 1000000 WHERE order_id = {_order('new')}"
+        ),
+    ),
     "an event that no stream carries": (
         "I2",
         "event evt_",

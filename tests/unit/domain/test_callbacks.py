@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from domain.model.case import CaseKind
 from domain.model.delivery import DeliveryAnswer, DeliveryDecision, Head
 from domain.model.due_work import Work
-from domain.rules.callbacks import SCHEDULE, after_try
+from domain.rules.callbacks import SCHEDULE, after_try, in_a_wave
 from tests.builders import HOURS, MINUTES, NOON, SECONDS, a_row
 
 DELIVERED = DeliveryAnswer(delivered=True, status=204)
@@ -103,3 +104,57 @@ class TestAnEndpointThatIsGone:
         assert decision.endpoint_opening is not None
         assert not decision.given_up
         assert decision.due is not None
+
+
+FAILING = NOON - 2 * HOURS
+DEAD = NOON - 120 * HOURS
+
+
+class TestAnEndpointThatOnlyFails:
+    def test_is_announced_after_an_hour_with_the_time_at_which_it_will_be_disabled(self) -> None:
+        decision = tried(replace(a_head(), failing_since=FAILING), BROKEN)
+
+        assert decision.endpoint_opening is not None
+        assert decision.endpoint_opening.deadline == FAILING + 120 * HOURS
+        assert not decision.disable
+
+    def test_is_not_announced_sooner(self) -> None:
+        assert tried(replace(a_head(), failing_since=NOON - 59 * MINUTES), BROKEN).endpoint_opening is None
+
+    def test_is_disabled_after_five_days_and_what_waits_is_kept(self) -> None:
+        decision = tried(replace(a_head(tries=9), failing_since=DEAD), BROKEN)
+
+        assert decision.disable
+        assert not decision.given_up
+        assert decision.due is not None
+        assert decision.endpoint_opening is not None
+
+    def test_says_the_same_at_every_try(self) -> None:
+        failing = replace(a_head(), failing_since=FAILING)
+
+        found = [tried(failing, replace(BROKEN, why=f"{n} ms")).endpoint_opening for n in (1, 2)]
+
+        assert len({opening.known for opening in found if opening is not None}) == 1
+
+    def test_fails_no_more_once_it_has_taken_anything_of_the_same_wave(self) -> None:
+        failing = replace(a_head(), failing_since=DEAD)
+
+        heads = in_a_wave([(failing, BROKEN), (failing, DELIVERED)])
+
+        assert [head.failing_since for head in heads] == [None, None]
+
+    def test_settles_its_case_by_taking_something(self) -> None:
+        assert tried(replace(a_head(), troubled=True), DELIVERED).settles
+        assert not tried(a_head(), DELIVERED).settles
+
+
+class TestAScheduleOfItsOwn:
+    @pytest.mark.parametrize(("tries", "wait"), [(0, 7 * SECONDS), (1, 70 * SECONDS)])
+    def test_takes_the_place_of_the_usual_one(self, tries: int, wait: timedelta) -> None:
+        decision = tried(replace(a_head(tries=tries), waits=(7 * SECONDS, 70 * SECONDS)), BROKEN)
+
+        assert decision.due is not None
+        assert 0.9 * wait <= decision.due.at - NOON <= 1.1 * wait
+
+    def test_ends_when_it_is_used_up(self) -> None:
+        assert tried(replace(a_head(tries=1), waits=(7 * SECONDS,)), BROKEN).given_up

@@ -1,0 +1,145 @@
+"""`trueup callbacks endpoint`: where callbacks go, called as its users call it."""
+
+import json
+
+import pytest
+from sqlalchemy import Engine
+from standardwebhooks import Webhook
+
+from tests.integration.command_line import Trueup
+from tests.integration.store import Store
+from tests.integration.test_transport import an_answer, serving
+
+
+@pytest.fixture
+def store(engine: Engine) -> Store:
+    return Store(engine)
+
+
+@pytest.fixture
+def first(store: Store) -> int:
+    [(endpoint,)] = store.ask("SELECT id FROM endpoints")
+    return int(endpoint)
+
+
+class TestAnEndpoint:
+    def test_that_is_added_hears_what_happens_from_then_on(self, trueup: Trueup, store: Store) -> None:
+        store.register("A-1")
+        made = trueup.json("callbacks", "endpoint", "add", "shop", "--url", "https://two.example/")
+
+        store.say("cancel_order", order="A-1", by="merchant")
+        store.register("A-2")
+
+        heard = "SELECT s.order_id FROM streams s WHERE s.endpoint = %(id)s"
+        assert store.ask(heard, id=made["endpoint"]) == [(store.id_of("A-2"),)]
+        assert made["callback_secret"].startswith("whsec_")
+        assert trueup("verify").strip() == "nothing is wrong"
+
+    def test_may_want_some_types_only_and_have_waits_of_its_own(self, trueup: Trueup, store: Store) -> None:
+        options = ("--type", "case.opened", "--type", "case.closed", "--waits", "5,60")
+        trueup("callbacks", "endpoint", "add", "shop", "--url", "https://two.example/", *options)
+
+        store.register("A-1")
+
+        shown = trueup.json("callbacks", "endpoint", "list", "--merchant", "shop")
+        assert [(row["types"], row["waits"], row["streams_waiting"]) for row in shown] == [
+            (None, None, 1),
+            (["case.opened", "case.closed"], [5, 60], 0),
+        ]
+
+    @pytest.mark.parametrize(
+        ("options", "named"),
+        [
+            (("--url", "https://10.0.0.1/"), "--url"),
+            (("--url", "https://a.example/", "--type", "order.lost"), "--type"),
+            (("--url", "https://a.example/", "--waits", "5,0"), "--waits"),
+            (("--url", "https://a.example/", "--waits", "soon"), "--waits"),
+        ],
+    )
+    def test_is_not_made_of_what_cannot_be_used(
+        self, trueup: Trueup, store: Store, options: tuple[str, ...], named: str
+    ) -> None:
+        trueup("callbacks", "endpoint", "add", "shop", *options, status=2)
+
+        assert named in trueup.complaint
+        assert store.ask("SELECT count(*) FROM endpoints") == [(1,)]
+
+    def test_is_told_nothing_of_what_a_wider_filter_finds_behind_it(
+        self, trueup: Trueup, store: Store, first: int
+    ) -> None:
+        trueup("callbacks", "endpoint", "set", str(first), "--type", "case.opened")
+        order = store.register("A-1")
+        trueup("callbacks", "endpoint", "set", str(first), "--all-types", "--waits", "7")
+
+        store.say("cancel_order", order="A-1", by="merchant")
+
+        assert store.ask("SELECT count(*) FROM streams WHERE order_id = %(id)s", id=order) == [(0,)]
+        assert store.ask("SELECT types, waits FROM endpoints") == [(None, [7])]
+
+    def test_that_is_disabled_keeps_what_happens_under_a_case_until_it_is_enabled(
+        self, trueup: Trueup, store: Store, first: int
+    ) -> None:
+        trueup("callbacks", "endpoint", "disable", str(first))
+        store.register("A-1")
+        assert trueup("verify").strip() == "nothing is wrong"
+        [case] = trueup.json("cases", "list")
+        trueup("cases", "close", str(case["id"]), "--note", "seen", status=2)
+        assert "endpoint enable" in trueup.complaint
+
+        trueup("callbacks", "endpoint", "enable", str(first))
+
+        assert trueup.json("cases", "list") == []
+        assert store.ask("SELECT paused FROM lanes WHERE family = 'endpoint'") == [(False,)]
+        assert store.ask("SELECT count(*) FROM due_work WHERE kind = 'deliver'") == [(1,)]
+        assert trueup("verify").strip() == "nothing is wrong"
+
+    def test_has_two_secrets_while_one_replaces_the_other(self, trueup: Trueup, store: Store, first: int) -> None:
+        [(old,)] = store.ask("SELECT secrets[1] FROM endpoints")
+        new = trueup.json("callbacks", "endpoint", "rotate", str(first))["callback_secret"]
+        assert store.ask("SELECT secrets FROM endpoints") == [([new, old],)]
+        trueup("callbacks", "endpoint", "rotate", str(first), status=2)
+
+        trueup("callbacks", "endpoint", "rotate", str(first), "--finish")
+
+        assert store.ask("SELECT secrets FROM endpoints") == [([new],)]
+        trueup("callbacks", "endpoint", "rotate", str(first), "--finish", status=2)
+
+    def test_that_is_tried_gets_a_signed_event_at_once(
+        self, trueup: Trueup, store: Store, first: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TRUEUP_CALLBACK_ALLOW_HOSTS", "127.0.0.1")
+        [(secret,)] = store.ask("SELECT secrets[1] FROM endpoints")
+        answers = iter((an_answer(200), an_answer(500)))
+        with serving(lambda _received: next(answers)) as shop:
+            trueup("callbacks", "endpoint", "set", str(first), "--url", shop.url)
+
+            taken = trueup.json("callbacks", "endpoint", "test", str(first))
+            refused = trueup.json("callbacks", "endpoint", "test", str(first), status=1)
+
+        assert (taken["delivered"], refused["status"]) == (True, 500)
+        received = shop.received[0]
+        assert Webhook(secret).verify(received.body, received.headers)["type"] == "endpoint.test"
+        assert json.loads(received.body)["data"]["merchant"] == "shop"
+
+    @pytest.mark.parametrize("command", ["enable", "disable", "rotate", "test"])
+    def test_that_is_not_there_is_said_to_be_so(self, trueup: Trueup, store: Store, command: str) -> None:
+        trueup("callbacks", "endpoint", command, "999999", status=2)
+
+        assert trueup.complaint == "trueup: ENDPOINT: there is no endpoint 999999\n"
+        assert store.merchant == "shop"
+
+
+class TestAnEventThatIsDeliveredOnceMore:
+    def test_is_due_in_a_stream_of_its_own(self, trueup: Trueup, store: Store) -> None:
+        store.register("A-1")
+        store.damage(
+            "INSERT INTO deliveries SELECT s.id, x.id, 'failed', 10, 500, NULL, now(), now()"
+            " FROM streams s JOIN events x USING (order_id)",
+            "UPDATE streams SET cursor = (SELECT max(id) FROM events)",
+            "DELETE FROM due_work WHERE kind = 'deliver'",
+        )
+
+        said = trueup("callbacks", "redeliver", "--failed")
+
+        assert said == "1 deliveries are due\n"
+        assert store.ask("SELECT count(*) FROM due_work WHERE kind = 'deliver'") == [(1,)]
