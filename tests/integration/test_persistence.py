@@ -101,6 +101,19 @@ REFUSED: Mapping[str, str] = {
     "cases.kind": "UPDATE cases SET kind = 'HEADACHE'",
     "case_entries.kind": "UPDATE case_entries SET kind = 'rumour'",
     "inbox.state": "UPDATE inbox SET state = 'lost'",
+    "master_data.kind": "UPDATE master_data SET kind = 'weather'",
+    "master_data.type": "UPDATE master_data SET type = 'list'",
+    "master_data_versions.kind": "UPDATE master_data_versions SET kind = 'weather'",
+    "rejections.status": "UPDATE rejections SET status = 'LOST'",
+    "rejections.type": "UPDATE rejections SET status = 'PERMANENT_FAILED', type = 'perhaps'",
+    "permanent_is_permanent": "UPDATE rejections SET type = 'permanent'",
+    "reprocessed_by_a_retrigger": "UPDATE rejections SET status = 'REPROCESSED'",
+    "for_a_reason": "UPDATE rejections SET reasons = '[]'",
+    "rejection_needs.kind": "UPDATE rejection_needs SET kind = 'weather'",
+    "retriggers.origin": "UPDATE retriggers SET origin = 'weather'",
+    "retriggers.counts": "UPDATE retriggers SET added = 2",
+    "retrigger_items.outcome": "UPDATE retrigger_items SET outcome = 'lost'",
+    "only_one": "UPDATE sanity_sweeps SET id = false",
     "one_owner": "UPDATE api_keys SET operator = 'ops'",
     "tokens": "UPDATE key_budgets SET tokens = -1",
     "answered_whole": "UPDATE kept_answers SET status = 200",
@@ -112,6 +125,19 @@ REFUSED: Mapping[str, str] = {
     "mails.tries": "UPDATE mails SET tries = -1",
     "on_one_line": "UPDATE mails SET sender_name = E'a\\nBcc: b'",
 }
+
+
+_OF_THE_SANITY_QUEUE = """
+INSERT INTO master_data VALUES ('shop', 'stores', 'north', NULL, '{}', 1, 'a', now());
+INSERT INTO master_data_versions VALUES ('shop', 'stores', 1, '[]', 'a', NULL, now());
+INSERT INTO rejections (id, merchant, "order", provider, reference, source, type, status, reasons, body, actor,
+    rejected_at) VALUES (998, 'shop', 'o', 'acme', 'r', '{}', 'reprocessable', 'PENDING', '[{}]', '{}', 'a', now());
+INSERT INTO rejection_needs VALUES (998, 'stores', 'north', '', 'shop');
+INSERT INTO retriggers (id, merchant, name, origin, dry_run, actor, started_at, total)
+    VALUES (997, 'shop', 'r-1', 'asked', false, 'a', now(), 1);
+INSERT INTO retrigger_items VALUES (997, 998);
+INSERT INTO sanity_sweeps VALUES (true, now())
+"""
 
 
 class TestACheckOfATable:
@@ -145,6 +171,8 @@ class TestACheckOfATable:
                 )
             )
             connection.execute(text("INSERT INTO reversal_intents VALUES (999, 1, 'k', false, NULL, false, now())"))
+            for statement in _OF_THE_SANITY_QUEUE.split(";"):
+                connection.execute(text(statement))
             connection.execute(text("INSERT INTO api_keys (merchant, hash) VALUES ('shop', 'h')"))
             connection.execute(text("INSERT INTO key_budgets VALUES ('h', 1, true, now())"))
             connection.execute(
