@@ -1,7 +1,7 @@
 """The workers' app, and deaths at points that no provider can choose: `celery -A tests.faults.killer worker`.
 
-Whoever decides about an order called deadly dies, each time. Besides, the first process that comes with a cancel to the
-point named in TEST_DIE_AT dies there, and leaves the file TEST_DIED.
+Whoever decides about an order called deadly dies, each time. Besides, the first process that comes with a cancel or a
+void to the point named in TEST_DIE_AT dies there, and leaves the file TEST_DIED.
 """
 
 import os
@@ -20,6 +20,8 @@ from workers.app import app
 
 __all__ = ["app"]
 
+_EFFECTS = frozenset({Work.CANCEL, Work.VOID})
+
 _begin = ask_providers.AskProviders.begin
 _save = ask_providers.AskProviders.save
 _save_whole = drain.Drain._save_whole
@@ -30,7 +32,7 @@ def _die() -> None:
 
 
 def _die_once(point: str, rows: Sequence[Claimed]) -> None:
-    if os.environ.get("TEST_DIE_AT") != point or all(row.work is not Work.CANCEL for row in rows):
+    if os.environ.get("TEST_DIE_AT") != point or all(row.work not in _EFFECTS for row in rows):
         return
     try:
         Path(os.environ["TEST_DIED"]).touch(exist_ok=False)
