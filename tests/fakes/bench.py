@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -11,6 +11,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
 from domain.model.due_work import Claim, Claimed, Due, Lane, LaneFamily, Work
+from domain.model.mail import Correspondent
 from domain.model.master_data import MasterKind
 from domain.model.merchant import Endpoint, Merchant
 from domain.model.order import Order
@@ -31,6 +32,7 @@ from tests.fakes.rows import (
     HistoryRow,
     InboxRow,
     ItemRow,
+    MailRow,
     RefusedRow,
     StreamRow,
     Tables,
@@ -71,6 +73,10 @@ class Bench(ABC):
     def add_merchant(self, merchant: Merchant) -> None: ...
 
     @abstractmethod
+    def correspond(self, correspondent: Correspondent) -> None:
+        """Set where mails to a merchant go, and what they look like."""
+
+    @abstractmethod
     def change_merchant(self, merchant: Merchant) -> None:
         """Put this merchant in the place of the one of its name."""
 
@@ -84,6 +90,7 @@ class Bench(ABC):
     def furnish(self) -> "Bench":
         self.add_merchant(a_merchant())
         self.lane()
+        self.lane("smtp", LaneFamily.MAIL)
         return self
 
     def lane(self, name: str = PROVIDER, family: LaneFamily = LaneFamily.PROVIDER) -> int:
@@ -138,6 +145,9 @@ class Bench(ABC):
     def cases(self) -> list[CaseRow]:
         return sorted(self.tables().cases.values(), key=lambda row: row.id)
 
+    def mails(self) -> list[MailRow]:
+        return sorted(self.tables().mails.values(), key=lambda row: row.id)
+
     def history(self, order: int) -> list[HistoryRow]:
         rows = [row for row in self.tables().history.values() if row.order_id == order]
         return sorted(rows, key=lambda row: row.sequence)
@@ -156,6 +166,9 @@ class MemoryBench(Bench):
 
     def add_merchant(self, merchant: Merchant) -> None:
         self._store.tables.merchants[merchant.id] = merchant
+
+    def correspond(self, correspondent: Correspondent) -> None:
+        self._store.tables.correspondents[correspondent.merchant] = correspondent
 
     def change_merchant(self, merchant: Merchant) -> None:
         self.add_merchant(merchant)
@@ -207,6 +220,13 @@ class SqlBench(Bench):
             " sanity_queue, auto_retrigger) VALUES (:id, :name, :email, :cancellation, :checkout, :tolerance, :checks,"
             " :sanity_queue, :auto_retrigger)",
             **values,
+        )
+
+    def correspond(self, correspondent: Correspondent) -> None:
+        self._execute(
+            "UPDATE merchants SET name = :name, email = :email, mail_name = :mail_name, mail_sender = :mail_sender,"
+            " mail_link = :mail_link, mail_statuses = :statuses WHERE id = :merchant",
+            **(asdict(correspondent) | {"statuses": sorted(correspondent.statuses)}),
         )
 
     def change_merchant(self, merchant: Merchant) -> None:
@@ -261,6 +281,7 @@ class SqlBench(Bench):
             streams={row.id: row for row in self._rows(StreamRow, "streams")},
             deliveries={(row.stream, row.event_row): row for row in self._rows(DeliveryRow, "deliveries")},
             cases={row.id: row for row in self._rows(CaseRow, "cases")},
+            mails={row.id: row for row in self._rows(MailRow, "mails")},
             case_entries=self._rows(EntryRow, "case_entries", order="id"),
             failing_since={
                 row["id"]: row["failing_since"]

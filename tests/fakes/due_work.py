@@ -180,10 +180,12 @@ class FakeDueWork:
             reversal = tables.reversals[subject]
             currency = reversal.currency.code
             return About(subject=subject, merchant=reversal.merchant, order_id=None, currency=currency)
-        if subject in tables.inbox:
-            return About(subject=subject, merchant=tables.inbox[subject].merchant, order_id=None, currency=None)
-        if subject in tables.retriggers:
-            return About(subject=subject, merchant=tables.retriggers[subject].merchant, order_id=None, currency=None)
+        owned = tables.inbox.get(subject) or tables.retriggers.get(subject)
+        if owned is not None:
+            return About(subject=subject, merchant=owned.merchant, order_id=None, currency=None)
+        if subject in tables.mails:
+            mail = tables.mails[subject]
+            return About(subject=subject, merchant=mail.merchant, order_id=mail.order_id, currency=None, mailed=False)
         stream = tables.streams.get(subject)
         if stream is None:
             return About(subject=subject, merchant=None, order_id=None, currency=None)

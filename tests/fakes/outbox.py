@@ -12,6 +12,7 @@ from domain.model.delivery import DeliveryDecision, Head
 from domain.model.due_work import Claim, Claimed, Work
 from domain.model.event import Event, EventType
 from domain.ports.persistence import Conflict
+from tests.fakes.mails import mail_case, mail_status
 from tests.fakes.rows import CaseRow, DeliveryRow, DueRow, EntryRow, EventRow, StreamRow, Tables
 
 ACTOR = "system:deliver"
@@ -24,6 +25,7 @@ class About:
     order_id: int | None
     currency: str | None
     actor: str = "system"
+    mailed: bool = True
 
 
 def tell(
@@ -43,6 +45,7 @@ def tell(
         body=json.dumps(body).encode(),
     )
     tables.events[row.id] = row
+    mail_status(tables, ids, name, event, now=now)
     for endpoint in tables.endpoints.values():
         if endpoint.merchant == event.merchant and (endpoint.types is None or event.type in endpoint.types):
             stream = _stream_of(tables, ids, endpoint.id, row)
@@ -87,6 +90,8 @@ def open_case(tables: Tables, ids: "count[int]", about: About, opening: CaseOpen
         opened_by=about.actor,
     )
     tables.cases[case.id] = case
+    if about.mailed:
+        mail_case(tables, ids, case, now=now)
     tables.case_entries.append(EntryRow(case_id=case.id, kind="opened", actor=about.actor, note=case.known))
     _tell_of(tables, ids, case, EventType.CASE_OPENED, "opened", now=now)
 

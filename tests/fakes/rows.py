@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from domain.model.due_work import Lane
+from domain.model.mail import Audience, Correspondent
 from domain.model.master_data import Entry, Place
 from domain.model.merchant import Endpoint, Merchant
 from domain.model.order import Order
@@ -133,6 +134,28 @@ class DeliveryRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MailRow:
+    id: int
+    message_id: str
+    event: str
+    audience: Audience
+    merchant: str | None
+    case_id: int | None
+    order_id: int | None
+    recipient: str | None
+    sender: str | None
+    sender_name: str | None
+    subject: str
+    text: str
+    html: str
+    created_at: datetime
+    state: str = "waiting"
+    tries: int = 0
+    status: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRow:
     """One attempt at a reversal."""
 
@@ -194,6 +217,8 @@ class Tables:
     streams: dict[int, StreamRow] = field(default_factory=dict)
     deliveries: dict[tuple[int, int], DeliveryRow] = field(default_factory=dict)
     cases: dict[int, CaseRow] = field(default_factory=dict)
+    correspondents: dict[str, Correspondent] = field(default_factory=dict)
+    mails: dict[int, MailRow] = field(default_factory=dict)
     case_entries: list[EntryRow] = field(default_factory=list)
     failing_since: dict[int, datetime] = field(default_factory=dict)  # of endpoints
     inbox: dict[int, InboxRow] = field(default_factory=dict)

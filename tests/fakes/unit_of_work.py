@@ -10,6 +10,7 @@ from domain.model.due_work import Claim
 from domain.model.merchant import Merchant
 from tests.fakes.due_work import FakeDueWork, FakeLanes
 from tests.fakes.inbox import FakeInbox
+from tests.fakes.mails import FakeMails
 from tests.fakes.orders import FakeOrders, lane_of, write
 from tests.fakes.outbox import FakeStreams
 from tests.fakes.reversals import FakeReversals
@@ -35,6 +36,7 @@ class FakeUnitOfWork:
         self.orders = FakeOrders(self._tables, self.now, store.ids, self.due_work)
         self.inbox = FakeInbox(self._tables, self.now, store.ids, self.due_work, self.lanes)
         self.streams = FakeStreams(self._tables, self.now, store.ids, self.due_work)
+        self.mails = FakeMails(self._tables, self.now, store.ids, self.due_work)
         self.reversals = FakeReversals(self._tables, self.now, store.ids, self.due_work)
         self.merchants = FakeMerchants(self._tables)
         self.master_data = FakeMasterData(self._tables)
