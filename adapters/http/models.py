@@ -143,6 +143,13 @@ class Case(BaseModel):
     note: str | None
 
 
+class CaseDetail(Case):
+    meaning: str
+    actions: Mapping[str, str] = Field(description="What can be done now, each with what it does.")
+    closed_by_facts_when: str | None
+    entries: Sequence[Mapping[str, Any]] = Field(description="Every step of it.")
+
+
 class Event(BaseModel):
     """An event as its callback has it, and its name."""
 

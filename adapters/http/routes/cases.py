@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import Query
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from adapters.administration.cases import CaseStaysOpen, UnknownCase, close_case
+from adapters.administration.cases import CaseStaysOpen, UnknownCase, close_case, show_case
 from adapters.http import models
 from adapters.http.answering import Body, Single
 from adapters.http.cursors import page, place_of
@@ -22,16 +22,21 @@ from adapters.messages.fields import Prose
 from adapters.messages.reasons import field_errors
 from adapters.persistence import listings
 from domain.model.command import FieldError
+from domain.rules.case_actions import Action
 
 router = resource("cases")
 
 
 class Closing(BaseModel):
-    """`resolve` makes the case's UNRESOLVED order RESOLVED; `resume` takes up again what was given up."""
+    """What was found out, and what is to be done: one of the `actions` that the case names.
+
+    `resolve` and `resume` are short for the actions that settle its order, and that take up again what was given up.
+    """
 
     model_config = ConfigDict(strict=True)
 
     note: Prose
+    action: Annotated[Action, Strict(strict=False)] | None = None
     resolve: bool = False
     resume: bool = False
 
@@ -51,14 +56,14 @@ def show_all(
     return page(rows, limit, key=("id",), item=dict)
 
 
-@router.get("/cases/{id}", operation_id="getCase", response_model=models.Case, responses=problems(404))
+@router.get("/cases/{id}", operation_id="getCase", response_model=models.CaseDetail, responses=problems(404))
 def show(desk: Here, scope: Scope, id: Id) -> Any:  # noqa: A002 - the address's own name
-    """Show one case."""
-    with desk.reading() as connection:
-        found = listings.case(connection, id, scope)
-    if found is None:
-        raise Problem(NOT_FOUND)
-    return found
+    """Show one case: what it means, every step of it, and what can be done now."""
+    try:
+        with desk.reading() as connection:
+            return show_case(connection, id, scope)
+    except UnknownCase:
+        raise Problem(NOT_FOUND) from None
 
 
 @router.post(
@@ -96,6 +101,7 @@ def close(
                 desk.engine,
                 id,
                 note=closing.note,
+                action=closing.action,
                 resolve=closing.resolve,
                 resume=closing.resume,
                 actor=caller.actor,

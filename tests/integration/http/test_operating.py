@@ -76,6 +76,7 @@ class TestACase:
             assert [one["id"] for one in items] == expected
         shown = server.get(f"/v1/cases/{case}").json()
         assert (shown["order"], shown["amount_at_risk"], shown["closed_at"]) == ("A1", "100", None)
+        assert "retry" in shown["actions"]
 
     def test_closes_only_when_nothing_goes_dark(self, server: Server, case: int) -> None:
         refused = server.post(f"/v1/cases/{case}/close", {"note": "never mind"})
@@ -89,6 +90,13 @@ class TestACase:
         assert closed.status_code == 200, closed.text
         assert closed.json()["closed_by"].startswith("merchant:")
         assert server.ask("SELECT count(*) FROM due_work WHERE kind = 'poll'") == [(1,)]
+
+    def test_closes_with_an_action_that_it_names(self, server: Server, case: int) -> None:
+        lost = server.post(f"/v1/cases/{case}/close", {"note": "mended", "action": "dance"})
+        closed = server.post(f"/v1/cases/{case}/close", {"note": "mended", "action": "retry"})
+
+        assert [error["field"] for error in lost.json()["errors"]] == ["action"]
+        assert closed.status_code == 200, closed.text
 
     def test_wants_a_note(self, server: Server, case: int) -> None:
         assert server.post(f"/v1/cases/{case}/close", {"resume": "yes"}).json()["errors"] == [
