@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from domain.model.command import RegisterOrder
-from domain.model.decision import CommandState
 from domain.model.master_data import Entry, FieldType, MasterKind
 from domain.model.merchant import Merchant
 from domain.model.rejection import Reason, Rejection, RejectionStatus, RejectionType
@@ -128,14 +127,6 @@ def rejection_of(
         body=body,
         rejected_at=now,
     )
-
-
-# What a command about an order must do that was rejected: wait, be refused, or go on as the order that it became.
-COMMANDS_OF: Final[Mapping[RejectionStatus, CommandState]] = MappingProxyType({
-    RejectionStatus.PENDING: CommandState.WAITING,
-    RejectionStatus.PERMANENT_FAILED: CommandState.REFUSED,
-    RejectionStatus.REPROCESSED: CommandState.WAITING,
-})  # fmt: skip
 
 
 def _against(kind: MasterKind, key: str, value: Any, entry: Entry | None) -> Reason | None:

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from adapters.persistence import merchants, sanity_queue
 from adapters.persistence.verify import verify
+from domain.model.due_work import Work
 from tests.integration.command_line import Trueup
 from tests.integration.store import Store
 
@@ -160,6 +161,29 @@ class TestASwitchOfTheMerchant:
         trueup("merchant", "set", "shop", "--check", "transaction_extended_fields")
 
         assert store.ask("SELECT checks FROM merchants") == [(["transaction_fields"],)]
+
+
+@pytest.mark.usefixtures("providers")
+class TestARetriggerThatIsParked:
+    def test_is_taken_up_again_with_its_case(self, trueup: Trueup, store: Store, engine: Engine) -> None:
+        reject(store, "A1")
+        know_tea(store)
+        trueup("rejected", "retrigger", "--merchant", "shop", "--id", "r-1")
+        with store.unit_of_work() as uow:
+            (lane,) = uow.lanes.lock_due([Work.RETRIGGER])
+            rows = uow.due_work.candidates({lane.id: {Work.RETRIGGER: 1}})[lane.id][Work.RETRIGGER]
+            claim = uow.due_work.lease(rows, until=uow.now)
+            uow.due_work.park(claim, [rows[0].subject])
+            uow.commit()
+        (case,) = trueup.json("cases", "list")
+
+        assert verify(engine) == []
+        trueup("cases", "close", str(case["id"]), "--note", "mended", status=2)
+        trueup("cases", "close", str(case["id"]), "--note", "mended", "--resume")
+        trueup("drain")
+
+        assert trueup.json("rejected", "status", "r-1")["added"] == 1
+        assert verify(engine) == []
 
 
 @pytest.mark.usefixtures("providers")
