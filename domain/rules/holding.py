@@ -3,9 +3,14 @@
 from typing import Final
 
 from domain.model.answer import ProviderStatus, Record
-from domain.model.order import Order, Reason
+from domain.model.decision import EntryKind
+from domain.model.order import CanceledBy, Order, Reason
 from domain.model.transaction import ParentState, ReversalOutcome
+from domain.rules import order_lifecycle
+from domain.rules.draft import Draft
+from domain.rules.lifecycle import advance
 from domain.rules.order_lifecycle import CLOSED, OPEN
+from domain.rules.transaction_lifecycle import TRANSITIONS, Signal
 
 # While a reversal is open, what speaks of money taken or given back is its own to follow.
 HELD: Final = frozenset({
@@ -33,6 +38,24 @@ def is_taken_back(order: Order, record: Record, status: ProviderStatus) -> bool:
         return not _may_be_our_cancel(order)
     whole = record.amount_refunded is None or record.amount_refunded == record.amount_received
     return status in _BACK and (status is not ProviderStatus.REFUNDED or whole)
+
+
+def ends_with_its_reversal(order: Order, outcome: ReversalOutcome, provider_status: str | None) -> bool:
+    """Whether the end of its payment's reversal is the end of the order, by itself."""
+    if outcome not in _UNDONE or order.status not in OPEN or order.transaction.state is ParentState.PAID:
+        return False
+    return provider_status != ProviderStatus.CANCELED or not _may_be_our_cancel(order)
+
+
+def take_back(draft: Draft, provider_status: str | None) -> None:
+    """A reversal has undone the payment, or found it undone: an open order ends, a closed one stays closed."""
+    before = draft.transaction.state
+    state = advance(TRANSITIONS, before, Signal.VOIDED)
+    draft.learn(state=state, provider_status=provider_status)
+    if state is not before:
+        draft.note(EntryKind.TRANSACTION, before=before, after=state, provider_status=provider_status)
+    if draft.order.status in OPEN:
+        draft.move(order_lifecycle.Signal.CANCELED, reason=Reason.REVERSED, canceled_by=CanceledBy.SYSTEM)
 
 
 def _may_be_our_cancel(order: Order) -> bool:

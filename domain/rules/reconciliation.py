@@ -15,7 +15,7 @@ from domain.rules import order_lifecycle
 from domain.rules.closing import close, no_record_while_closing
 from domain.rules.deadlines import ENDS_IN, deadline_of
 from domain.rules.draft import Draft
-from domain.rules.holding import is_held, is_taken_back, unreversed
+from domain.rules.holding import is_held, is_taken_back, take_back, unreversed
 from domain.rules.lifecycle import IllegalTransition, advance
 from domain.rules.order_lifecycle import CLOSED, FROM_PARENT
 from domain.rules.payment import oddity_of
@@ -110,7 +110,7 @@ def _next_step(draft: Draft, row: Claimed) -> int:
 def _learn(draft: Draft, record: Record, status: ProviderStatus, *, repeated: bool) -> None:
     order = draft.order
     if is_taken_back(order, record, status):
-        _take_back(draft, record)
+        take_back(draft, record.status)
         return
     signal = signal_of(order, record, status)
     if signal in _WITHDRAWN:
@@ -135,17 +135,6 @@ def _learn(draft: Draft, record: Record, status: ProviderStatus, *, repeated: bo
         attribute_to_attempt(draft, record, ending_of(draft.order))
     learn_refunds(draft, record)
     follow_refunds(draft)
-
-
-def _take_back(draft: Draft, record: Record) -> None:
-    """A reversal has undone the payment, or found it undone: an open order ends, a closed one stays closed."""
-    before = draft.transaction.state
-    state = advance(TRANSITIONS, before, Signal.VOIDED)
-    draft.learn(state=state, provider_status=record.status)
-    if state is not before:
-        draft.note(EntryKind.TRANSACTION, before=before, after=state, provider_status=record.status)
-    if draft.order.status in order_lifecycle.OPEN:
-        draft.move(order_lifecycle.Signal.CANCELED, reason=Reason.REVERSED, canceled_by=CanceledBy.SYSTEM)
 
 
 def _state_after(order: Order, record: Record, status: ProviderStatus, signal: Signal | None) -> ParentState | None:

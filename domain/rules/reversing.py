@@ -18,9 +18,10 @@ from domain.rules.closing import CONFIRMS, NO_RECORD
 from domain.rules.commands import bring_forward
 from domain.rules.draft import Draft
 from domain.rules.events import reversal_ended
+from domain.rules.holding import ends_with_its_reversal, take_back
 from domain.rules.keys import key_of
 from domain.rules.originals import read, redacted
-from domain.rules.planning import POLLED
+from domain.rules.planning import POLLED, plan
 from domain.rules.reversal import (
     COUNTED,
     AgainAt,
@@ -212,7 +213,10 @@ def _decide(attempt: _Attempt, following: Next, answer: Answer | None) -> Revers
 
 
 def _order_after(attempt: _Attempt) -> Decision | None:
-    """Tell the order that its payment's reversal is open, or how it ended; an end brings its own look forward."""
+    """Tell the order that its payment's reversal is open, or how it ended.
+
+    What is undone ends an open order here and now; any other end brings its next look forward.
+    """
     order = attempt.order
     if order is None:
         return None
@@ -222,7 +226,10 @@ def _order_after(attempt: _Attempt) -> Decision | None:
     draft = Draft.of(order, actor=ACTOR, now=attempt.now)
     draft.learn(reversing=False, reversal=outcome)
     draft.note(EntryKind.REVERSAL_ENDED, outcome=outcome)
-    if order.status in POLLED or order.watching:
+    if ends_with_its_reversal(order, outcome, attempt.reversal.provider_status):
+        take_back(draft, attempt.reversal.provider_status)
+        plan(draft, attempt.policy, step=0)
+    elif order.status in POLLED or order.watching:
         bring_forward(draft)
     else:
         draft.keep_due = True

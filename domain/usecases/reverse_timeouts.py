@@ -66,6 +66,9 @@ class ReverseTimeouts:
             if decision.reversal.outcome is not None:
                 fields = {"reversal": decision.reversal.id, "outcome": decision.reversal.outcome}
                 self.report("reversal.ended", fields)
+            for move in () if decision.order is None else decision.order.moves:
+                order = decision.order_id
+                self.report("order.moved", {"order": order, "from": move.previous, "to": move.status})
         made_due, self._saved, self._made_due = self._made_due, [], frozenset()
         return made_due
 

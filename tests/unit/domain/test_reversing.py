@@ -13,7 +13,7 @@ from domain.model.due_work import Due, Work
 from domain.model.event import EventType
 from domain.model.order import Order, OrderStatus
 from domain.model.reversal import Ask, LastAnswer, Reversal, ReversalDecision
-from domain.model.transaction import Intent, ReversalOutcome
+from domain.model.transaction import Intent, ParentState, ReversalOutcome
 from domain.rules.reversing import reverse
 from tests.builders import (
     HOURS,
@@ -25,8 +25,10 @@ from tests.builders import (
     a_reversal,
     a_row,
     a_void,
+    an_intent,
     an_order,
     money,
+    path_of,
 )
 
 SETTLES = NOON + 6 * HOURS
@@ -309,13 +311,36 @@ class TestAReversalOfAnOrdersOwnPayment:
     def test_that_goes_on_says_nothing_to_an_order_that_is_held(self) -> None:
         assert reversed_by(a_record("pending"), order=an_order(reversing=True)).order is None
 
-    @pytest.mark.parametrize("status", [OrderStatus.NEW, OrderStatus.PENDING, OrderStatus.CANCELED])
-    def test_that_ends_lets_the_order_go_and_look_now(self, status: OrderStatus) -> None:
-        decision = reversed_by(a_record("voided"), order=an_order(status=status, reversing=True))
+    @pytest.mark.parametrize("status", [OrderStatus.NEW, OrderStatus.PENDING])
+    @pytest.mark.parametrize("word", ["voided", "canceled", "refunded"])
+    def test_that_finds_it_undone_ends_an_open_order(self, status: OrderStatus, word: str) -> None:
+        decision = reversed_by(a_record(word), order=an_order(status=status, reversing=True))
+
+        assert decision.order is not None
+        order = decision.order.order
+        assert (order.status, order.reason, order.canceled_by) == ("CANCELED", "reversed", "system")
+        assert (order.transaction.reversing, order.transaction.reversal) == (False, ReversalOutcome.ALREADY_REVERSED)
+        assert (order.transaction.state, order.transaction.provider_status) == (ParentState.CANCELED, word)
+        assert decision.order.due == Due(work=Work.WATCH, at=NOON + 1 * HOURS)
+        assert path_of(decision.order) == [OrderStatus.CANCELED]
+
+    @pytest.mark.parametrize(
+        ("order", "word"),
+        [
+            (an_order(status=OrderStatus.CANCELED, reversing=True), "voided"),
+            (an_order(status=OrderStatus.PENDING, reversing=True, intent=an_intent(asked=True)), "canceled"),
+            (an_order(status=OrderStatus.PENDING, reversing=True), "declined"),
+        ],
+        ids=["closed before", "perhaps by our own cancel", "declined"],
+    )
+    def test_that_ends_otherwise_lets_the_order_go_and_look_now(self, order: Order, word: str) -> None:
+        decision = reversed_by(a_record(word), order=order)
 
         assert decision.order is not None
         transaction = decision.order.order.transaction
-        assert (transaction.reversing, transaction.reversal) == (False, ReversalOutcome.ALREADY_REVERSED)
+        assert not transaction.reversing
+        assert transaction.reversal is not None
+        assert decision.order.moves == ()
         assert decision.order.due is not None
         assert decision.order.due.at == NOON
         assert [entry.kind for entry in decision.order.entries] == [EntryKind.REVERSAL_ENDED]
