@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from adapters.cli.output import Refused, json_of, say, show_json, show_table, text
 from adapters.cli.plans import next_of, obstacles_of, stage_of
 from adapters.cli.servers import database
-from adapters.persistence import queries
+from adapters.persistence import queries, sanity_queue
 from adapters.persistence.orders import SqlOrders
 from adapters.policies import policy_of
 from config.providers import load_providers
@@ -83,6 +83,11 @@ def why(order: Reference, merchant: Merchant = None, json: Json = False) -> None
 def _id_of(connection: Connection, order: str, merchant: str | None) -> int:
     found = queries.find_orders(connection, order, merchant)
     if not found:
+        for rejected in sanity_queue.called(connection, order, merchant=merchant):
+            raise Refused(
+                f"ORDER: {order!r} was rejected and is {rejected['status']};"
+                f" see: trueup rejected show {rejected['rejection']}"
+            )
         whose = "" if merchant is None else f" of {merchant!r}"
         raise Refused(f"ORDER: no order{whose} is called {order!r}")
     if len(found) > 1:

@@ -28,6 +28,10 @@ _FILTERS: Final[Mapping[str, str]] = {
     "until": "j.rejected_at < %(until)s",
     "before": "j.id < %(before)s",
 }
+_CALLED: Final = f"""
+SELECT {_FIELDS} {_FROM} WHERE j."order" = %(order)s AND (%(merchant)s::text IS NULL OR j.merchant = %(merchant)s)
+ORDER BY j.merchant LIMIT 10
+"""
 _BODY: Final = "SELECT body FROM rejections WHERE id = %(id)s"
 _RETRIGGER: Final = """
 SELECT g.id, g.merchant, g.name AS retrigger, g.origin, g.dry_run, g.actor, g.started_at, g.finished_at,
@@ -88,6 +92,11 @@ def one(connection: Connection, id: int, *, merchant: str | None = None) -> Row 
     if not found or merchant not in {None, found[0]["merchant"]}:
         return None
     return {**found[0], **_rows(connection, _BODY, id=id)[0]}
+
+
+def called(connection: Connection, order: str, *, merchant: str | None = None) -> Sequence[Row]:
+    """Return the rejected transactions whose order has this name, one for each merchant that has it."""
+    return _rows(connection, _CALLED, order=order, merchant=merchant)
 
 
 def merchants_of(connection: Connection, ids: Sequence[int]) -> Mapping[int, str]:

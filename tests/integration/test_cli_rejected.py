@@ -69,6 +69,13 @@ class TestRejectedTransactions:
         assert (shown["bill_number"], shown["customer"], shown["source"]) == ("B-1", "c-7", {"system": "pos"})
         assert "tea" in trueup("rejected", "show", key)
 
+    def test_are_pointed_at_where_their_orders_are_asked_for(self, trueup: Trueup, store: Store) -> None:
+        key = reject(store, "A1")
+
+        for command in (("order", "show"), ("why",)):
+            trueup(*command, "A1", status=2)
+            assert f"'A1' was rejected and is PENDING; see: trueup rejected show {key}" in trueup.complaint
+
     def test_are_tried_again_and_become_orders(self, trueup: Trueup, store: Store, engine: Engine) -> None:
         key, other = reject(store, "A1"), reject(store, "A2", bill={"line_items": ["milk"]})
         know_tea(store)
