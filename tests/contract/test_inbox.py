@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from domain.model.case import CaseKind
 from domain.model.command import CancelOrder, FieldError, Received, RefusedMessage
 from domain.model.decision import CommandOutcome, CommandState
 from domain.model.due_work import Due, LaneFamily, Work
@@ -198,6 +199,47 @@ class TestTheEndOfACommand:
         conclude(bench, 12345, CommandState.REFUSED, "whatever")
 
         assert bench.events() == []
+
+
+class TestACommandThatIsStuck:
+    @staticmethod
+    def park(bench: Bench, command: int) -> None:
+        claim = bench.claim(Work.COMMAND, lane=bench.lane("shop", LaneFamily.MERCHANT))
+        with bench.units() as uow:
+            uow.due_work.park(claim, [command])
+            uow.commit()
+
+    def test_has_a_day_and_a_person(self, bench: Bench) -> None:
+        command = a_waiting_command(bench, due=Due(work=Work.COMMAND, at=NOON))
+
+        self.park(bench, command)
+
+        (case,) = bench.cases()
+        row = bench.due(command)
+        assert row is not None
+        assert row.due_at == case.deadline == NOON + timedelta(hours=24)
+        assert (case.kind, case.subject, case.closed_at) == (CaseKind.STUCK, command, None)
+
+    def test_is_refused_when_it_is_stuck_again(self, bench: Bench) -> None:
+        command = a_waiting_command(bench, due=Due(work=Work.COMMAND, at=NOON))
+        self.park(bench, command)
+        bench.clock.wait(timedelta(hours=24))
+
+        self.park(bench, command)
+
+        (case,) = bench.cases()
+        assert bench.tables().inbox[command].state == CommandState.REFUSED
+        assert bench.due(command) is None
+        assert (case.closed_by, case.note) == ("system:inbox", "the command is refused")
+        assert len(bench.events("message.refused")) == 1
+
+    def test_is_so_no_more_when_it_is_carried_out(self, bench: Bench) -> None:
+        command = a_waiting_command(bench, due=Due(work=Work.COMMAND, at=NOON))
+        self.park(bench, command)
+
+        conclude(bench, command, CommandState.APPLIED)
+
+        assert bench.cases()[0].closed_by == "system:inbox"
 
 
 def a_refusal(**given: Any) -> RefusedMessage:
