@@ -14,8 +14,10 @@ from adapters.messages.reasons import field_errors
 from adapters.notifications.addresses import refusal_of
 from adapters.persistence import merchants
 from adapters.persistence.merchants import MerchantExists, UnknownMerchant
+from config.mail import checked_address
 from domain.model.command import FieldError
 from domain.model.money import AMOUNT
+from domain.model.order import OrderStatus
 
 __all__ = [
     "CHECKS",
@@ -32,7 +34,7 @@ CheckName = Literal["line_items", "payment_methods", "stores", "transaction_fiel
 CHECKS: Final[tuple[str, ...]] = get_args(CheckName)
 # What two of them were called before there was master data to check against.
 _OLD_NAMES: Final = {"transaction_extended_fields": "transaction_fields", "customer_extended_fields": "customer_fields"}
-_MAIL: Final = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
+_LINK: Final = re.compile(r"https://[^\s<>\"']+")
 
 
 class Unusable(Exception):
@@ -49,9 +51,9 @@ def _line(text: str) -> str:
     return text
 
 
-def _mail(text: str) -> str:
-    if not _MAIL.fullmatch(_line(text)):
-        raise ValueError("is no address like ops@shop.example")
+def _link(text: str) -> str:
+    if not _LINK.fullmatch(_line(text)):
+        raise ValueError("is no address like https://shop.example/orders/{order}")
     return text
 
 
@@ -66,7 +68,9 @@ def _check_name(name: object) -> object:
 
 
 Line = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_line)]
-Mail = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_mail)]
+Mail = Annotated[str, Field(min_length=1, max_length=254), AfterValidator(checked_address)]
+SenderName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line)]
+Link = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_link)]
 Tolerance = Annotated[
     str, AfterValidator(_tolerance), WithJsonSchema({"type": "string", "pattern": f"^{AMOUNT.pattern}$"})
 ]
@@ -89,6 +93,10 @@ class _Terms(BaseModel):
     sanity_queue: bool = False
     auto_retrigger: bool = False
     tolerance: Tolerance = "0"
+    mail_name: SenderName | None = None
+    mail_sender: Mail | None = None
+    mail_link: Link | None = None
+    mail_statuses: list[Annotated[OrderStatus, Field(strict=False)]] = []
 
 
 class NewMerchant(_Terms):
@@ -101,7 +109,7 @@ class NewMerchant(_Terms):
 
 
 class MerchantChange(_Terms):
-    """What is named is changed; a timeout that is null is taken away."""
+    """What is named is changed; a timeout, or a part of how mails look, that is null is taken away."""
 
     name: Line = _LEFT_OUT
     email: Mail = _LEFT_OUT
@@ -173,4 +181,6 @@ def _columns(terms: _Terms) -> Mapping[str, Any]:
         given["tolerance"] = Decimal(given["tolerance"])
     if "checks" in given:
         given["checks"] = [one for one in CHECKS if one in given["checks"]]
+    if "mail_statuses" in given:
+        given["mail_statuses"] = sorted({str(status) for status in given["mail_statuses"]})
     return given

@@ -9,7 +9,19 @@ import psycopg.errors
 import typer
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from adapters.cli import backlog, callbacks, cases, checks, merchants, operators, orders, processes, rejected, timeouts
+from adapters.cli import (
+    backlog,
+    callbacks,
+    cases,
+    checks,
+    mails,
+    merchants,
+    operators,
+    orders,
+    processes,
+    rejected,
+    timeouts,
+)
 from adapters.cli.output import Refused, complain
 from adapters.embedded import EmbeddedServersUnavailable
 from config.settings import UnusableSettings
@@ -38,6 +50,7 @@ app.add_typer(orders.app, name="order")
 app.command("why")(orders.why)
 app.command("backlog")(backlog.backlog)
 app.add_typer(cases.app, name="cases")
+app.add_typer(mails.app, name="mails")
 app.add_typer(timeouts.app, name="timeouts")
 app.add_typer(rejected.app, name="rejected")
 app.add_typer(callbacks.app, name="callbacks")

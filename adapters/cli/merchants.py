@@ -17,10 +17,11 @@ from adapters.cli.servers import database
 from adapters.messages.fields import MOST_SECONDS
 from adapters.persistence import keys
 from config.settings import load
+from domain.model.order import OrderStatus
 
 app = typer.Typer(help="Merchants, their settings, callback address and keys.")
 
-_OPTIONS: Final = {"merchant": "ID", "checks": "--check"}
+_OPTIONS: Final = {"merchant": "ID", "checks": "--check", "mail_statuses": "--mail-status"}
 
 Id = Annotated[str, typer.Argument(metavar="ID")]
 Name = Annotated[str, typer.Option("--name")]
@@ -30,6 +31,10 @@ Timeout = typer.Option(min=1, max=MOST_SECONDS, help="In seconds, for orders tha
 Cancellation = Annotated[int | None, Timeout]
 Checkout = Annotated[int | None, Timeout]
 Checks = Annotated[list[str] | None, typer.Option("--check", help=f"One of {', '.join(CHECKS)}; may repeat.")]
+MailName = Annotated[str | None, typer.Option(help="As whom mails come, in place of Trueup.")]
+MailSender = Annotated[str | None, typer.Option(help="The address that mails come from.")]
+MailLink = Annotated[str | None, typer.Option(help="Where mails lead, https; {order} in it becomes the order.")]
+MailStatuses = Annotated[list[OrderStatus] | None, typer.Option("--mail-status", help="Mail of it; may repeat.")]
 Tolerance = Annotated[str | None, typer.Option(help="How much more or less than its amount settles an order.")]
 Revoked = Annotated[int | None, typer.Option(help="Revoke this key instead of making one.")]
 Listed = Annotated[bool, typer.Option("--list", help="List the keys; none of them can be shown again.")]
@@ -50,6 +55,10 @@ def add(  # noqa: PLR0917 - each is an option of its own name
     ] = False,
     auto_retrigger: Annotated[bool, typer.Option("--auto-retrigger", help="Try again on new master data.")] = False,
     tolerance: Tolerance = None,
+    mail_name: MailName = None,
+    mail_sender: MailSender = None,
+    mail_link: MailLink = None,
+    mail_status: MailStatuses = None,
     json: Json = False,
 ) -> None:
     """Make a merchant; its key and its callback secret are shown once."""
@@ -63,6 +72,10 @@ def add(  # noqa: PLR0917 - each is an option of its own name
         sanity_queue=sanity_queue or None,
         auto_retrigger=auto_retrigger or None,
         tolerance=tolerance,
+        mail_name=mail_name,
+        mail_sender=mail_sender,
+        mail_link=mail_link,
+        mail_statuses=mail_status,
     )
     try:
         with database() as engine:
@@ -93,11 +106,22 @@ def change(  # noqa: PLR0917 - each is an option of its own name
     sanity_queue: Annotated[bool | None, typer.Option("--sanity-queue/--no-sanity-queue")] = None,
     auto_retrigger: Annotated[bool | None, typer.Option("--auto-retrigger/--no-auto-retrigger")] = None,
     tolerance: Tolerance = None,
+    mail_name: MailName = None,
+    mail_sender: MailSender = None,
+    mail_link: MailLink = None,
+    mail_status: MailStatuses = None,
+    no_mail_brand: Annotated[bool, typer.Option("--no-mail-brand", help="Mails look as they come.")] = False,
+    no_mail_statuses: Annotated[bool, typer.Option("--no-mail-statuses", help="Mail of cases only.")] = False,
     json: Json = False,
 ) -> None:
     """Change what is named; orders that are known keep the terms they came with."""
     if no_checks and check:
         raise Refused("--no-checks: and --check say the opposite; leave one out")
+    if no_mail_statuses and mail_status:
+        raise Refused("--no-mail-statuses: and --mail-status say the opposite; leave one out")
+    brand = {"mail_name": mail_name, "mail_sender": mail_sender, "mail_link": mail_link}
+    if no_mail_brand and any(brand.values()):
+        raise Refused("--no-mail-brand: and a part of it say the opposite; leave one out")
     given = _named(
         name=name,
         email=email,
@@ -108,7 +132,9 @@ def change(  # noqa: PLR0917 - each is an option of its own name
         sanity_queue=sanity_queue,
         auto_retrigger=auto_retrigger,
         tolerance=tolerance,
+        mail_statuses=[] if no_mail_statuses else mail_status,
     )
+    given |= brand if no_mail_brand else _named(**brand)
     if not given:
         raise Refused("merchant set: no option says what to change")
     try:

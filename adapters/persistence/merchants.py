@@ -21,6 +21,10 @@ SETTINGS: Final = (
     "checks",
     "sanity_queue",
     "auto_retrigger",
+    "mail_name",
+    "mail_sender",
+    "mail_link",
+    "mail_statuses",
 )
 
 
