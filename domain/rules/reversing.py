@@ -254,6 +254,7 @@ def _case_of(reversal: Reversal, outcome: ReversalOutcome) -> list[CaseOpening]:
             known=f"a transaction that timed out was not undone: {_state_of(reversal)}",
             provider_says=reversal.provider_status,
             amount_at_risk=reversal.amount,
+            deadline=reversal.settles_at,  # until then it can be voided, at the provider; after it, given back
             details=_details(reversal),
         )
     ]
