@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks.claim import claims
 from benchmarks.intake import intake
 from benchmarks.poll import poll
+from benchmarks.retrigger import retrigger
 from benchmarks.reversals import reversals
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -18,6 +19,7 @@ def main() -> None:
         "poll, bulk call, 50 ms": poll(latency=0.05, bulk=True, concurrency=16),
         **reversals(),
         "intake, without the broker": intake(),
+        "sanity queue, 100,000 rejected": retrigger(),
         **{f"claim of 500 from {size}": times for size, times in claims().items()},
     }
     for case, figures in found.items():

@@ -65,6 +65,12 @@ passed, and an attempt is kept for just before it.
 What our own void has undone ends as VOIDED, also where only the next query shows it. How one may end:
 
 {diagrams.outcome_table()}
+
+## A rejected transaction
+
+It is no order, owes nothing, and has no due row.
+
+{diagrams.rejection_table()}
 """
 
 

@@ -11,6 +11,7 @@ from adapters.persistence.columns import Columns, run, to_json
 from domain.model.event import Event
 from domain.model.master_data import Entry, FieldType, MasterKind
 from domain.model.rejection import Reason, Rejection, RejectionStatus, RejectionType, Retrigger
+from domain.ports.persistence import Conflict
 from domain.rules.events import transaction_failed, transaction_rejected, transaction_reprocessed
 
 _ORDERS: Final = Columns("c", merchant="text", name="text")
@@ -60,7 +61,7 @@ _LOCK: Final = f"{_SELECT} ORDER BY id FOR NO KEY UPDATE"
 _DECIDE: Final = """
 UPDATE rejections SET status = %(status)s, decided_at = %(now)s, decided_by = %(by)s, note = %(note)s,
     retrigger = %(retrigger)s
-WHERE id = ANY(%(ids)s::bigint[])
+WHERE id = ANY(%(ids)s::bigint[]) AND status = 'PENDING'
 """
 _REASONS: Final = Columns("c", id="bigint", reasons="jsonb")
 _RESTATE: Final = f"""
@@ -143,7 +144,8 @@ class SqlRejections:
         ids = [rejection.id for rejection in rejections]
         if ids:
             decided = {"ids": ids, "status": status, "by": by, "note": note, "retrigger": retrigger, "now": self._now}
-            run(self._connection, _DECIDE, decided)
+            if run(self._connection, _DECIDE, decided).rowcount != len(ids):
+                raise Conflict("a rejected transaction was decided meanwhile")
             run(self._connection, _DELETE_NEEDS, {"ids": ids})
 
     def _need(self, needs: Iterable[tuple[int, str, Reason]]) -> None:

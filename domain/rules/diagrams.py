@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from domain.model.order import OrderStatus as S
+from domain.model.rejection import RejectionStatus as J
 from domain.model.transaction import AttemptState as A
 from domain.model.transaction import ParentState as P
 from domain.model.transaction import ReversalOutcome as R
@@ -13,6 +14,7 @@ from domain.rules import order_lifecycle, transaction_lifecycle
 from domain.rules.lifecycle import is_final
 from domain.rules.order_lifecycle import FROM_PARENT, OWES, Owes
 from domain.rules.reversal import COUNTED, ENDS, READING, Said
+from domain.rules.sanity import LEADS_TO
 
 State = TypeVar("State", bound=StrEnum)
 Sig = TypeVar("Sig", bound=StrEnum)
@@ -71,6 +73,13 @@ _OUTCOME_MEANS: Final[Mapping[R, str]] = MappingProxyType({
 })  # fmt: skip
 
 
+_REJECTION_MEANS: Final[Mapping[J, str]] = MappingProxyType({
+    J.PENDING: "in the sanity queue: all of its reasons can be mended",
+    J.PERMANENT_FAILED: "it cannot be mended, nobody wants to, or somebody has given it up",
+    J.REPROCESSED: "it was added, and is an order",
+})  # fmt: skip
+
+
 def order_diagram() -> str:
     """Return the order's machine as Mermaid text."""
     return _diagram(S.NEW, _labelled(order_lifecycle.TRANSITIONS), _finals(order_lifecycle.TRANSITIONS))
@@ -113,6 +122,12 @@ def reversal_table() -> str:
 def outcome_table() -> str:
     """Return what each end of a reversal means."""
     return _table(("outcome", "meaning"), [(outcome, _OUTCOME_MEANS[outcome]) for outcome in R])
+
+
+def rejection_table() -> str:
+    """Return what each status of a rejected transaction means, and where it leads, as a Markdown table."""
+    rows = [(status, _REJECTION_MEANS[status], ", ".join(sorted(LEADS_TO[status])) or "-") for status in J]
+    return _table(("status", "meaning", "leads to"), rows)
 
 
 def _said(said: Said) -> str:

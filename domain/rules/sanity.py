@@ -69,6 +69,14 @@ HOLDS: Final[Mapping[FieldType, Callable[[Any], bool]]] = MappingProxyType({
 })  # fmt: skip
 
 
+# What becomes of a rejected transaction: a retrigger adds it, or somebody gives it up. Nothing leads back.
+LEADS_TO: Final[Mapping[RejectionStatus, frozenset[RejectionStatus]]] = MappingProxyType({
+    RejectionStatus.PENDING: frozenset({RejectionStatus.REPROCESSED, RejectionStatus.PERMANENT_FAILED}),
+    RejectionStatus.PERMANENT_FAILED: frozenset(),
+    RejectionStatus.REPROCESSED: frozenset(),
+})  # fmt: skip
+
+
 def named_in(bill: Bill | None, checks: Iterable[MasterKind]) -> Iterator[tuple[MasterKind, str]]:
     """Yield (kind, key) of all that these checks have to know of a bill."""
     for kind in checks:

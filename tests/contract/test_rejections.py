@@ -142,6 +142,17 @@ class TestARejection:
             f"evt_rejection_{failed.id}_failed",
         ]
 
+    def test_is_decided_once(self, bench: Bench) -> None:
+        rejection = a_rejection(bench)
+        keep(bench, rejection)
+        retrigger = start(bench)
+        with bench.units() as uow:
+            uow.rejections.reprocess([rejection], retrigger)
+            uow.commit()
+
+        with pytest.raises(Conflict), bench.units() as uow:
+            uow.rejections.fail([rejection], note=None, actor="operator:ann")
+
     def test_says_anew_what_is_missing(self, bench: Bench) -> None:
         rejection = a_rejection(bench)
         keep(bench, rejection)

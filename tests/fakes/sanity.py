@@ -20,6 +20,7 @@ from domain.model.rejection import (
 )
 from domain.ports.persistence import Conflict
 from domain.rules.events import transaction_failed, transaction_rejected, transaction_reprocessed
+from domain.rules.sanity import LEADS_TO
 from tests.fakes.checks import check
 from tests.fakes.due_work import FakeDueWork, FakeLanes
 from tests.fakes.outbox import tell
@@ -116,7 +117,10 @@ class FakeRejections:
         )
 
     def _decide(self, rejection: Rejection, status: RejectionStatus, decision: DecisionRow) -> None:
-        self._tables.rejections[rejection.id] = replace(self._tables.rejections[rejection.id], status=status)
+        stored = self._tables.rejections[rejection.id]
+        if status not in LEADS_TO[stored.status]:
+            raise Conflict(rejection.order)
+        self._tables.rejections[rejection.id] = replace(stored, status=status)
         self._tables.decisions[rejection.id] = decision
         self._tables.needs.pop(rejection.id, None)
 
