@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from domain.model.answer import Answer, NoRecord, ProviderStatus, Refused, Unreachable
+from domain.model.answer import Answer, NoRecord, ProviderStatus, Record, Refused, Unreachable
 from domain.model.case import CaseKind
 from domain.model.due_work import Claimed, Due, Work
 from domain.model.reversal import Ask, Reversal, ReversalDecision
@@ -83,7 +83,8 @@ class ReversalWorld:
         self.token = 0  # of the lease that holds the row, 0 for none
         self.cases: set[CaseKind] = set()
         self.ends: list[Reversal] = []
-        self.calls: list[tuple[Ask, str, datetime]] = []
+        self.claims: list[tuple[Ask, datetime]] = []
+        self.calls: list[str] = []  # the references that were asked about or acted on
         self._tokens = 0
 
     def report(self) -> None:
@@ -144,6 +145,7 @@ class ReversalWorld:
         claimed = replace(self.row, claims=self.row.claims + 1)
         self.row, self.token = replace(claimed, due_at=self.now + LEASE), self._tokens
         asked = ask_of(self.reversal, claimed, POLICY, self.now)
+        self.claims.append((asked, self.now))
         return Worker(token=self.token, row=claimed, reversal=self.reversal, asked=asked)
 
     def call(self, worker: Worker, *, lost: Answer | None = None, effect: bool = True) -> None:
@@ -151,7 +153,7 @@ class ReversalWorld:
         worker.called = True
         if worker.asked is Ask.NOTHING:
             return
-        self.calls.append((worker.asked, worker.reversal.reference, self.now))
+        self.calls.append(worker.reversal.reference)
         answer: Answer = Unreachable(why="no answer")
         if worker.asked is Ask.INQUIRY:
             answer = self.original.record(self.now)
@@ -175,6 +177,8 @@ class ReversalWorld:
             policy=POLICY,
             now=self.now,
         )
+        _check_intents(decision, worker.answer)
+        assert decision.due is None or decision.due.work is not Work.VOID or self.now < SETTLES
         self._write(decision, planned_meanwhile=self.row.generation != worker.row.generation)
         return True
 
@@ -207,3 +211,17 @@ class ReversalWorld:
         self.row = Claimed(
             subject=9, work=due.work, lane=1, due_at=due.at, step=due.step, generation=generation, claims=0
         )
+
+
+def _check_intents(decision: ReversalDecision, answer: Answer | None) -> None:
+    """I3: numbers follow one another, and a further one only follows a refusal, in another status than now."""
+    before = decision.before.intent
+    for intent in decision.intents:
+        assert intent.key == f"trueup:reverse:acme:{PAYMENT}:{intent.number}"
+        if before is None:
+            assert intent.number == 1
+        elif intent.number != before.number:
+            assert intent.number == before.number + 1
+            assert before.refused_in is not None
+            assert isinstance(answer, Record)
+            assert answer.status != before.refused_in
