@@ -34,6 +34,7 @@ _OPTIONAL: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Words:
+    sender_name: str | None
     subject: str
     text: str
     html: str
@@ -46,6 +47,7 @@ def words_of(letter: Letter) -> Words:
     plain["sender"] = plain["brand"] or "Trueup"
     escaped = {name: html.escape(fact) for name, fact in plain.items()}
     return Words(
+        sender_name=_on_one_line(letter.sender_name or "") or None,
         subject=_filled(letter.topic, "subject", plain).replace("\n", "")[:_LONGEST_SUBJECT],
         text=_filled(letter.topic, "txt", plain),
         html=_filled(letter.topic, "html", escaped),

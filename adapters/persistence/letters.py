@@ -69,7 +69,7 @@ def _row(letter: Letter, position: int) -> tuple[Any, ...]:
         letter.order_id,
         letter.recipient,
         letter.sender,
-        letter.sender_name,
+        words.sender_name,
         words.subject,
         words.text,
         words.html,

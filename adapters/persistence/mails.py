@@ -9,8 +9,11 @@ from sqlalchemy import Connection
 from adapters.persistence import cases
 from adapters.persistence.columns import Columns, run
 from adapters.persistence.due_work import SqlDueWork
+from domain.model.case import CaseKind
 from domain.model.due_work import Claim, Claimed, Due, Work
 from domain.model.mail import Audience, Mail, MailDecision, MailState
+
+ACTOR: Final = "system:mail"
 
 _WAITING: Final = """
 SELECT id, message_id, audience, recipient, sender, sender_name, subject, text, html, created_at, since, tries,
@@ -58,6 +61,8 @@ class SqlMails:
         if saved:
             rows = [(d.mail.id, d.state, d.tries, d.status, d.error) for d in saved]
             run(connection, _SAVE_TRIES, _TRIES.parameters(rows, now=now))
+        sent = [(d.mail.id, CaseKind.UNDELIVERABLE, "it was sent", ACTOR) for d in saved if d.state is MailState.SENT]
+        cases.close_cases(connection, sent, now=now)
         # Nothing is told of these, by mail or by callback: that mails do not arrive is no news for a mail.
         cases.open_cases(connection, [(_about(d), d.opening) for d in saved if d.opening is not None], now=now)
         return [d.mail.id for d in saved]
@@ -83,7 +88,7 @@ def shown(connection: Connection, mail: int) -> Mapping[str, Any] | None:
 def send_again(connection: Connection, mail: int) -> bool:
     """Make a mail due at once, whatever became of it, under the name that it has; return whether there is such a mail.
 
-    The cases that it was given up with are a person's to close.
+    Once it is sent, the case that it was given up with is closed.
     """
     now = run(connection, "SELECT now()").scalar_one()
     row = run(connection, _AGAIN, {"id": mail, "now": now}).fetchone()
@@ -114,4 +119,6 @@ def _mail(row: Any) -> Mail:
 
 def _about(decision: MailDecision) -> cases.About:
     mail = decision.mail
-    return cases.About(subject=mail.id, merchant=mail.merchant, order_id=mail.order_id, currency=None, mailed=False)
+    return cases.About(
+        subject=mail.id, merchant=mail.merchant, order_id=mail.order_id, currency=None, actor=ACTOR, mailed=False
+    )

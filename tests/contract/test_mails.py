@@ -179,6 +179,23 @@ class TestATry:
         assert (case.kind, case.subject, case.merchant) == ("UNDELIVERABLE", mail.id, "shop")
         assert corresponding.events() == events
 
+    def test_that_was_taken_after_all_closes_the_case_that_it_was_given_up_with(self, corresponding: Bench) -> None:
+        opened(corresponding, LATE)
+        claim = claim_of(corresponding)
+        mails = read(corresponding, claim)
+        again = {"state": MailState.WAITING, "due": Due(work=Work.MAIL, at=NOON), "opening": UNDELIVERABLE}
+        save(corresponding, claim, **again)
+
+        claim = claim_of(corresponding)
+        with corresponding.units() as uow:
+            uow.mails.apply([a_try(row, mails[row.subject]) for row in claim.rows], claim)
+            uow.commit()
+
+        assert [(case.kind, case.closed_by) for case in corresponding.cases()] == [
+            ("LATE_PAYMENT", None),
+            ("UNDELIVERABLE", "system:mail"),
+        ]
+
     def test_under_a_lost_lease_writes_nothing(self, corresponding: Bench) -> None:
         opened(corresponding, LATE)
         late = claim_of(corresponding)

@@ -41,6 +41,9 @@ def mail_status(tables: Tables, ids: "count[int]", name: str, event: Event, *, n
         _post(tables, ids, letters_of_status(news, correspondent), now=now)
 
 
+ACTOR = "system:mail"
+
+
 class FakeMails:
     def __init__(self, tables: Tables, now: datetime, ids: "count[int]", due_work: Any) -> None:
         self._tables = tables
@@ -54,15 +57,32 @@ class FakeMails:
 
     def apply(self, decisions: Sequence[MailDecision], claim: Claim) -> Sequence[int]:
         # The cases come after the mails as in the other store, and these two know each other.
-        from tests.fakes.outbox import About, open_case  # noqa: PLC0415
+        from tests.fakes.outbox import About, close_case, open_case  # noqa: PLC0415
 
         held = self._due_work.settle(claim, [(d.row, d.due) for d in decisions])
         saved = [d for d in decisions if d.row.subject in held]
         for d in saved:
             row = self._tables.mails[d.mail.id]
             self._tables.mails[row.id] = replace(row, state=d.state, tries=d.tries, status=d.status, error=d.error)
+            if d.state is MailState.SENT:
+                close_case(
+                    self._tables,
+                    self._ids,
+                    subject=row.id,
+                    kind=CaseKind.UNDELIVERABLE,
+                    note="it was sent",
+                    by=ACTOR,
+                    now=self._now,
+                )
             if d.opening is not None:
-                about = About(subject=row.id, merchant=row.merchant, order_id=row.order_id, currency=None, mailed=False)
+                about = About(
+                    subject=row.id,
+                    merchant=row.merchant,
+                    order_id=row.order_id,
+                    currency=None,
+                    actor=ACTOR,
+                    mailed=False,
+                )
                 open_case(self._tables, self._ids, about, d.opening, now=self._now)
         return [d.mail.id for d in saved]
 
@@ -104,7 +124,7 @@ def _post(tables: Tables, ids: "count[int]", letters: Iterable[Letter], *, now: 
             order_id=letter.order_id,
             recipient=letter.recipient,
             sender=letter.sender,
-            sender_name=letter.sender_name,
+            sender_name=words.sender_name,
             subject=words.subject,
             text=words.text,
             html=words.html,

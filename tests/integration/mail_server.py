@@ -59,7 +59,7 @@ class Taken:
     message: EmailMessage
     encrypted: bool
     login: str | None
-    peer: tuple[str, int]
+    peer: object
 
 
 @dataclass(slots=True)
@@ -110,7 +110,8 @@ class MailServer:
         message = message_from_bytes(raw, policy=policy.default)
         answer = self.answers.pop(0) if self.answers else "250 taken"
         if answer.startswith("250"):
-            login = session.auth_data.login.decode() if session.authenticated else None
+            given: Any = session.auth_data
+            login = given.login.decode() if isinstance(given, LoginPassword) else None
             self.taken.append(
                 Taken(
                     sender=envelope.mail_from or "",

@@ -147,7 +147,7 @@ class TestManyMails:
 
         assert set(ends(answers)) == {MailEnd.ACCEPTED}
         assert sorted(mail_server.offered) == sorted(mail.message_id for mail in mails)
-        assert len({taken.peer for taken in mail_server.taken}) <= 3
+        assert len({str(taken.peer) for taken in mail_server.taken}) <= 3
 
     def test_survive_a_server_that_was_away_between_them(self, mail_server: MailServer, calls: Open) -> None:
         opened = calls(mail_server)
