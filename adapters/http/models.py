@@ -136,6 +136,7 @@ class Case(BaseModel):
     provider_says: str | None
     amount_at_risk: PlainMoney | None
     currency: str | None
+    deadline: datetime | None = Field(description="Until when something can still be done, where there is such a time.")
     details: Mapping[str, Any]
     opened_at: datetime
     closed_at: datetime | None

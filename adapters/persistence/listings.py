@@ -35,7 +35,7 @@ ORDER BY x.moment, x.rank, x.position LIMIT %(limit)s
 """
 _CASES: Final = """
 SELECT c.id, c.kind, c.merchant, o.reference AS "order", c.known, c.provider_says, c.amount_at_risk, c.currency,
-       c.details, c.opened_at, c.closed_at, c.closed_by, c.note
+       c.deadline, c.details, c.opened_at, c.closed_at, c.closed_by, c.note
 FROM cases c LEFT JOIN orders o ON o.id = c.order_id
 WHERE {where} ORDER BY c.id DESC LIMIT %(limit)s
 """
@@ -51,10 +51,11 @@ SELECT x.transaction, x.id, s.id AS stream, x.event, x.type, o.reference AS "ord
        coalesce(d.state, 'pending') AS state, coalesce(d.tries, 0) AS tries, d.status, d.error, d.last_tried_at,
        x.created_at, s.order_id IS NULL AND x.order_id IS NOT NULL AS redelivery
 FROM events x JOIN endpoints e ON e.merchant = x.merchant
-JOIN streams s ON s.endpoint = e.id AND s.key = ANY(ARRAY[coalesce(x.order_id, -x.id), -x.id])
+JOIN streams s ON s.endpoint = e.id AND s.key = ANY(ARRAY[coalesce(x.order_id, -x.id), -x.id]) AND s.start < x.id
 LEFT JOIN deliveries d ON d.stream = s.id AND d.event_row = x.id
 LEFT JOIN orders o ON o.id = x.order_id
-WHERE {where} ORDER BY x.transaction DESC, x.id DESC, s.id DESC LIMIT %(limit)s
+WHERE (e.types IS NULL OR x.type = ANY(e.types) OR d.stream IS NOT NULL) AND {where}
+ORDER BY x.transaction DESC, x.id DESC, s.id DESC LIMIT %(limit)s
 """
 _STATES: Final = {
     "pending": "(d.state IS NULL OR d.state = 'pending')",
