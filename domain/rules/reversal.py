@@ -160,8 +160,9 @@ def next_attempt(
 
 
 def last_attempt_at(reversal: Reversal, policy: ProviderPolicy) -> datetime:
-    """When the last attempt before settlement is planned."""
-    return reversal.settles_at - policy.last_attempt
+    """When the last attempt before settlement is planned; one that was reported late has half of what was left."""
+    left = max(reversal.settles_at - reversal.reported_at, timedelta())
+    return reversal.settles_at - min(policy.last_attempt, left / 2)
 
 
 def needs_a_person(reversal: Reversal, outcome: ReversalOutcome) -> bool:

@@ -19,6 +19,7 @@ from domain.rules.reversal import (
     after_inquiry,
     after_refusal,
     ask_of,
+    last_attempt_at,
     needs_a_person,
     next_attempt,
 )
@@ -371,3 +372,15 @@ class TestAnEnd:
         a_case: bool,  # noqa: FBT001 - a row of the table
     ) -> None:
         assert needs_a_person(a_reversal(on_record=on_record, last_answer=last_answer), outcome) is a_case
+
+
+class TestAReportThatComesLate:
+    def test_still_has_attempts_before_settlement(self) -> None:
+        late = a_reversal(reported_at=NOON, settles_at=NOON + 4 * MINUTES)
+
+        assert last_attempt_at(late, a_policy()) == NOON + 2 * MINUTES
+
+    def test_after_settlement_has_none(self) -> None:
+        late = a_reversal(reported_at=NOON, settles_at=NOON - 1 * SECONDS)
+
+        assert last_attempt_at(late, a_policy()) == NOON - 1 * SECONDS
