@@ -56,6 +56,8 @@ _OF_STATE: Final = frozenset({"order", "reference"})
 # One endpoint gets this much of a worker at once, so that a slow one never has it all.
 _ENDPOINT_CONCURRENCY: Final = 32
 _ENDPOINT_RATE: Final = 500.0
+# A silent endpoint keeps a drain waiting; others' callbacks are looked for meanwhile, and hardly later than without.
+_CALLBACK_LOOK_SECONDS: Final = 0.05
 
 # Mails are few, and servers count them: a few connections in each worker, and so many over all of them.
 _MAIL_CONNECTIONS: Final = 4
@@ -253,6 +255,9 @@ class Application:
         pace = Pace(
             budget=settings.drain_seconds,
             wave_seconds=settings.wave_seconds,
+            look_seconds=min(settings.wave_seconds, _CALLBACK_LOOK_SECONDS)
+            if Work.DELIVER in step.works
+            else settings.wave_seconds,
             wave_size=settings.wave_size,
             lease_margin=timedelta(seconds=settings.lease_seconds),
         )
@@ -267,8 +272,9 @@ class Application:
         orders = PollOrders(policies=self.policies, report=_report)
         reversals = ReverseTimeouts(policies=self.policies, report=_report)
         return {
-            POLLING: [self._asking(orders, works=lanes.POLLING, beside=lanes.REVERSING)],
+            # First, for where one drain does all: polls that slow a lane down must not keep what acts from its turn.
             REVERSALS: [self._asking(orders, reversals, works=lanes.REVERSING, beside=lanes.POLLING)],
+            POLLING: [self._asking(orders, works=lanes.POLLING, beside=lanes.REVERSING)],
             NOTIFICATIONS: [
                 DeliverCallbacks(calls=self._callback_calls, schedule=SCHEDULE, lane_limits=endpoint),
                 SendMails(calls=self._mail_calls, lane_limits=_mail_limits(self.settings)),

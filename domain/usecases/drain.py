@@ -75,6 +75,7 @@ class Pace:
 
     budget: float = 15.0
     wave_seconds: float = 0.25
+    look_seconds: float = 0.25  # how often what has become due is looked for while calls are under way
     wave_size: int = 100
     lease_margin: timedelta = timedelta(seconds=30)
     retry_after_error: timedelta = timedelta(seconds=30)
@@ -111,13 +112,14 @@ class Drain:
             if now < stop_at and (idle or now >= claim_at):
                 taken = self._try_to_claim()
                 worked += taken
-                # Nothing to claim is asked about again with the next wave, not with every answer.
-                claim_at = now if taken else now + self.pace.wave_seconds
+                # Nothing to claim is not asked about again with every answer.
+                claim_at = now if taken else now + self.pace.look_seconds
             if idle and not taken:
                 return worked
             if self._open and len(self._wave) < self.pace.wave_size:
-                left = max(wave_began + self.pace.wave_seconds - self.clock(), 0.0)
-                self._take(self.step.collect(left))
+                until = wave_began + self.pace.wave_seconds
+                until = min(until, claim_at) if now < claim_at < stop_at else until
+                self._take(self.step.collect(max(until - self.clock(), 0.0)))
             if self._wave and (len(self._wave) >= self.pace.wave_size or self._wave_is_over(wave_began)):
                 self._save()
                 claim_at = 0.0  # what was saved may be due again at once
