@@ -4,6 +4,7 @@ import json
 import platform
 from pathlib import Path
 
+from benchmarks.callbacks import callbacks
 from benchmarks.claim import claims
 from benchmarks.intake import intake
 from benchmarks.poll import poll
@@ -18,6 +19,7 @@ def main() -> None:
         "poll, one payment a call, 50 ms": poll(latency=0.05, bulk=False, concurrency=256),
         "poll, bulk call, 50 ms": poll(latency=0.05, bulk=True, concurrency=16),
         **reversals(),
+        **callbacks(),
         "intake, without the broker": intake(),
         "sanity queue, 100,000 rejected": retrigger(),
         **{f"claim of 500 from {size}": times for size, times in claims().items()},
