@@ -13,6 +13,7 @@ from tests.integration.store import Store
 def store(engine: Engine) -> Store:
     """Orders of every kind, all of them well."""
     store = Store(engine)
+    store.damage("UPDATE merchants SET email = 'ops@shop.example', mail_statuses = '{REFUND_PENDING}'")
     store.register("new")
     store.register("paid")
     store.answer("paid", a_record(ProviderStatus.PAID, reference="pay-paid"))
@@ -86,6 +87,33 @@ def _reversal(reference: str) -> str:
 
 _NO_EDGES = "ALTER TABLE history DROP CONSTRAINT fk_history_previous_status"
 _DAMAGES = {
+    "a case of which no mail tells its merchant": ("I2", "case ", "DELETE FROM mails WHERE case_id IS NOT NULL"),
+    "a case of which no mail tells the operator": (
+        "I2",
+        "case ",
+        "UPDATE cases SET kind = 'STUCK' WHERE kind = 'SETTLED_UNREVERSED'",
+    ),
+    "a mail that nothing will send": ("I2", "mail ", "DELETE FROM due_work WHERE kind = 'mail'"),
+    "a mail that was given up quietly": ("I2", "mail ", "UPDATE mails SET state = 'failed'"),
+    "a mail with another's work": ("I2", "due work ", "UPDATE due_work SET kind = 'poll' WHERE kind = 'mail'"),
+    "a mail in another's lane": (
+        "I2",
+        "due work ",
+        "UPDATE due_work SET lane = (SELECT id FROM lanes WHERE name = 'acme') WHERE kind = 'mail'",
+    ),
+    "a mail that says it twice": (
+        "I7",
+        "mail ",
+        (
+            "ALTER TABLE mails DROP CONSTRAINT uq_mails_event_audience;"
+            " UPDATE mails SET event = (SELECT min(event) FROM mails)"
+        ),
+    ),
+    "a mail about another's order": (
+        "I9",
+        "mail ",
+        "INSERT INTO merchants (id, name) VALUES ('other', 'Other'); UPDATE mails SET merchant = 'other'",
+    ),
     "a change of status without history": (
         "I1",
         "order shop paid",
