@@ -100,12 +100,12 @@ def close_case(
         if chosen is not None:
             steps = {"action": chosen, "before": _state_of(before), "after": _state_of(after)}
             note_action(connection, case, actor=actor, note=note, details=steps, now=now)
-        told = close_cases(connection, [(before["subject"], CaseKind(before["kind"]), note, actor)], now=now)
-        store(connection, told, now=now)
-        if chosen is Action.REFUSE:
-            why = f"{actor}: {note}"
-            refused = CommandOutcome(command=before["subject"], state=CommandState.REFUSED, reason=why)
-            inbox.conclude(connection, [refused], now=now)
+        _close(connection, before, actor, note, now)
+
+
+def _close(connection: Connection, found: Any, actor: str, note: str, now: datetime) -> None:
+    told = close_cases(connection, [(found["subject"], CaseKind(found["kind"]), note, actor)], now=now)
+    store(connection, told, now=now)
 
 
 def _found(connection: Connection, case: int, merchant: str | None) -> Any:
@@ -177,6 +177,14 @@ def _redeliver(connection: Connection, found: Any, _actor: str, _note: str, _now
     redeliveries.redeliver(connection, redeliveries.failed_in(connection, found["stream"]))
 
 
+def _refuse(connection: Connection, found: Any, actor: str, note: str, now: datetime) -> None:
+    SqlDueWork(connection, now).remove([found["subject"]])  # due work first, as waves lock it
+    _close(connection, found, actor, note, now)  # by who refuses it, not by the facts
+    why = f"{actor}: {note}"
+    refused = CommandOutcome(command=found["subject"], state=CommandState.REFUSED, reason=why)
+    inbox.conclude(connection, [refused], now=now)
+
+
 def _enable(connection: Connection, found: Any, actor: str, note: str, now: datetime) -> None:
     endpoints.enable(connection, found["subject"], actor=actor, note=note, now=now)
 
@@ -184,6 +192,7 @@ def _enable(connection: Connection, found: Any, actor: str, note: str, now: date
 # What is no command to an order or a reversal, and is done in the transaction that closes the case.
 _DONE_HERE: Final[Mapping[Action | None, Callable[[Connection, Any, str, str, datetime], None]]] = {
     Action.RETRY: _retry,
+    Action.REFUSE: _refuse,
     Action.REDELIVER: _redeliver,
     Action.ENABLE: _enable,
 }

@@ -5,7 +5,7 @@ import pytest
 from domain.model.case import CaseKind
 from domain.model.delivery import DeliveryAnswer
 from domain.model.due_work import LaneFamily
-from tests.builders import MINUTES, NOON, PAYMENT, SECONDS, a_cadence, a_record
+from tests.builders import HOURS, MINUTES, NOON, PAYMENT, SECONDS, a_cadence, a_record
 from tests.fakes.bench import Bench
 from tests.unit.usecases.yard import Yard, a_registration
 
@@ -130,3 +130,36 @@ class TestAnEndpoint:
 
         (stream,) = yard.bench.tables().streams
         assert yard.due(stream).due_at >= NOON + 2 * MINUTES
+
+    def test_that_only_fails_is_announced_then_disabled_and_keeps_what_waits(self, yard: Yard) -> None:
+        (first, *_) = yard.bench.events()
+        yard.endpoints.answers[first.event] = [SERVER_ERROR] * 99
+        schedule = a_cadence((30 * MINUTES, 1000))
+
+        yard.deliver(schedule)
+        yard.bench.clock.wait(2 * HOURS)
+        yard.deliver(schedule)
+        (announced,) = yard.bench.cases()
+        yard.bench.clock.now = NOON + 121 * HOURS
+        yard.deliver(schedule)
+
+        (endpoint,) = yard.bench.tables().endpoints.values()
+        (case,) = yard.bench.cases()
+        assert (announced.subject, announced.deadline) == (endpoint.id, NOON + 120 * HOURS)
+        assert not endpoint.enabled
+        assert case.closed_at is None
+        assert [entry.kind for entry in yard.bench.tables().case_entries] == ["opened", "finding"]
+        (stream,) = yard.bench.tables().streams
+        assert yard.bench.due(stream) is not None
+
+    def test_that_takes_something_again_closes_its_case(self, yard: Yard) -> None:
+        (first, *_) = yard.bench.events()
+        yard.endpoints.answers[first.event] = [SERVER_ERROR] * 2
+        schedule = a_cadence((30 * MINUTES, 1000))
+        for _ in range(3):
+            yard.deliver(schedule)
+            yard.bench.clock.wait(2 * HOURS)
+
+        (case,) = yard.bench.cases()
+        assert (case.kind, case.note) == (CaseKind.UNDELIVERABLE, "it was delivered")
+        assert yard.bench.tables().failing_since == {}

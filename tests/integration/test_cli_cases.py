@@ -1,0 +1,136 @@
+"""`trueup cases`: what can be done about a case, done as its users do it, and every step of it kept."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Engine
+
+from domain.model.answer import ProviderStatus
+from domain.model.due_work import LaneFamily, Work
+from tests.builders import a_record, money
+from tests.contract.test_streams import claim_of, save
+from tests.fakes.bench import SqlBench
+from tests.integration.command_line import Trueup
+from tests.integration.store import Store
+
+pytestmark = pytest.mark.usefixtures("providers")
+
+
+@pytest.fixture
+def store(engine: Engine) -> Store:
+    return Store(engine)
+
+
+@pytest.fixture
+def bench(engine: Engine) -> SqlBench:
+    bench = SqlBench(engine)
+    bench.clock.now = datetime.now(UTC)
+    return bench
+
+
+@pytest.fixture
+def trueup(trueup: Trueup, monkeypatch: pytest.MonkeyPatch, valkey_url: str) -> Trueup:
+    monkeypatch.setenv("TRUEUP_BROKER_URL", valkey_url)
+    return trueup
+
+
+def only_case(store: Store) -> str:
+    [(case,)] = store.ask("SELECT id FROM cases WHERE closed_at IS NULL")
+    return str(case)
+
+
+class TestACase:
+    def test_says_what_can_be_done_and_keeps_who_did_it(self, trueup: Trueup, store: Store) -> None:
+        store.register("A1")
+        store.answer("A1", a_record(ProviderStatus.PAID, reference="pay-A1", amount_received=money("60.00")))
+        case = only_case(store)
+
+        shown = trueup.json("cases", "show", case)
+        trueup("cases", "close", case, "--note", "the rest came by hand", "--action", "resolve")
+
+        assert shown["actions"].keys() == {"resolve", "ask"}
+        assert (shown["amount"], shown["amount_received"]) == ("100", "60")
+        steps = trueup.json("cases", "show", case)["entries"]
+        assert [step["kind"] for step in steps] == ["opened", "closed", "action"]
+        assert steps[-1]["actor"].startswith("operator:")
+        assert steps[-1]["details"] == {
+            "action": "resolve",
+            "before": {"order": "UNRESOLVED", "due": None, "endpoint_enabled": None},
+            "after": {"order": "RESOLVED", "due": None, "endpoint_enabled": None},
+        }
+        assert trueup("verify").strip() == "nothing is wrong"
+
+    def test_refuses_what_cannot_be_done(self, trueup: Trueup, store: Store) -> None:
+        store.register("A1")
+        store.answer("A1", a_record(ProviderStatus.PAID, reference="pay-A1", amount_received=money("60.00")))
+
+        trueup("cases", "close", only_case(store), "--note", "n", "--action", "redeliver", status=2)
+
+        assert trueup.complaint == "trueup: --action: the case is about no event that was given up\n"
+
+    def test_of_an_order_that_was_given_up_may_cancel_it(self, trueup: Trueup, store: Store) -> None:
+        order = store.register("A1")
+        store.damage(
+            f"DELETE FROM due_work WHERE subject = {order}",
+            "INSERT INTO cases (kind, subject, merchant, order_id, known, opened_at)"
+            f" VALUES ('POLLING_EXHAUSTED', {order}, 'shop', {order}, 'nothing final', now())",
+        )
+
+        trueup("cases", "close", only_case(store), "--note", "nobody pays", "--action", "cancel")
+
+        assert store.ask("SELECT kind FROM due_work WHERE subject = %(id)s", id=order) == [("close",)]
+        assert store.ask("SELECT cancel_by, cancel_reason FROM orders") == [("merchant", "nobody pays")]
+        assert trueup("verify").strip() == "nothing is wrong"
+
+
+class TestTheCaseOfAStuckCommand:
+    @pytest.fixture
+    def case(self, store: Store, bench: SqlBench) -> str:
+        store.say("cancel_order", order="A9", by="merchant")
+        store.damage("UPDATE due_work SET due_at = now() - interval '1 minute' WHERE kind = 'command'")
+        claim = bench.claim(Work.COMMAND, lane=bench.lane("shop", LaneFamily.MERCHANT))
+        with bench.units() as uow:
+            uow.due_work.park(claim, [row.subject for row in claim.rows])
+            uow.commit()
+        return only_case(store)
+
+    def test_has_a_deadline_and_lets_it_be_tried_again(self, trueup: Trueup, store: Store, case: str) -> None:
+        shown = trueup.json("cases", "show", case)
+        trueup("cases", "close", case, "--note", "mended", "--resume")
+
+        assert shown["actions"].keys() == {"retry", "refuse"}
+        assert shown["deadline"]
+        assert store.ask("SELECT due_at <= now() FROM due_work WHERE kind = 'command'") == [(True,)]
+        assert trueup("verify").strip() == "nothing is wrong"
+
+    def test_lets_it_be_refused(self, trueup: Trueup, store: Store, case: str) -> None:
+        trueup("cases", "close", case, "--note", "it makes no sense", "--action", "refuse")
+
+        [(state, reason)] = store.ask("SELECT state, reason FROM inbox WHERE name = 'intake.cancel_order'")
+        assert (state, reason.endswith("it makes no sense")) == ("refused", True)
+        assert store.ask("SELECT count(*) FROM events WHERE type = 'message.refused'") == [(1,)]
+        assert store.ask("SELECT count(*) FROM due_work WHERE kind = 'command'") == [(0,)]
+        assert trueup("verify").strip() == "nothing is wrong"
+
+
+class TestTheCaseOfWhatWasGivenUp:
+    def test_is_closed_by_a_later_delivery(self, trueup: Trueup, store: Store, bench: SqlBench) -> None:
+        store.register("A1")
+        [(endpoint,)] = store.ask("SELECT id FROM endpoints")
+        store.damage(
+            "INSERT INTO deliveries SELECT s.id, x.id, 'failed', 10, 500, NULL, now(), now()"
+            " FROM streams s JOIN events x USING (order_id)",
+            "UPDATE streams SET cursor = (SELECT max(id) FROM events)",
+            "DELETE FROM due_work WHERE kind = 'deliver'",
+            "INSERT INTO cases (kind, subject, merchant, known, opened_at)"
+            " SELECT 'UNDELIVERABLE', id, 'shop', 'tried ten times', now() FROM streams",
+        )
+        case = only_case(store)
+        trueup("callbacks", "redeliver", "--failed", "--merchant", "shop")
+        bench.clock.now = datetime.now(UTC)
+
+        save(bench, claim_of(bench, endpoint))
+
+        shown = trueup.json("cases", "show", case)
+        assert (shown["closed_by"], shown["note"]) == ("system:deliver", "it was delivered")
+        assert trueup("verify").strip() == "nothing is wrong"
