@@ -1,10 +1,12 @@
 """`trueup callbacks`: what waits to be told, once more what was given up, and where it goes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Engine
 
 from adapters.administration.endpoints import (
     TYPES,
@@ -65,26 +67,52 @@ def callbacks(
 def redeliver(
     events: Annotated[list[str] | None, typer.Argument(metavar="EVENT...", help="Names, like evt_3_2.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="All that was given up and not delivered since.")] = False,
+    since: Annotated[datetime | None, typer.Option(help="All of --merchant since this time, in UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Up to this time; now where left out.")] = None,
     merchant: Merchant = None,
 ) -> None:
     """Deliver events once more, to every endpoint that gets them."""
-    if bool(events) == failed:
-        raise Refused("redeliver: name events, or say --failed")
+    if [bool(events), failed, since is not None].count(True) != 1:
+        raise Refused("redeliver: name events, or say --failed or --since")
+    if since is not None and merchant is None:
+        raise Refused("--since: needs --merchant")
     with database() as engine:
-        count = 0
-        for event in events or ():
-            with engine.begin() as connection:
-                found = redeliveries.find(connection, event, merchant)
-                if not found:
-                    raise Refused(f"EVENT: there is no event {event!r}")
-                count += redeliveries.redeliver(connection, found)
-        more = failed
-        while more:
-            with engine.begin() as connection:
-                found = redeliveries.failed(connection, merchant)
-                count += redeliveries.redeliver(connection, found)
-            more = len(found) == redeliveries.MOST
+        if since is not None and merchant is not None:
+            end = datetime.max.replace(tzinfo=UTC) if until is None else until.replace(tzinfo=UTC)
+            many = _of_a_time(engine, merchant, since.replace(tzinfo=UTC), end)
+        else:
+            many = _given_up(engine, merchant) if failed else _named(engine, events or (), merchant)
+        count = sum(many)
     say(f"{count} deliveries are due")
+
+
+def _named(engine: Engine, events: Sequence[str], merchant: str | None) -> Iterator[int]:
+    for event in events:
+        with engine.begin() as connection:
+            found = redeliveries.find(connection, event, merchant)
+            if not found:
+                raise Refused(f"EVENT: there is no event {event!r}")
+            count = redeliveries.redeliver(connection, found)
+        yield count
+
+
+def _given_up(engine: Engine, merchant: str | None) -> Iterator[int]:
+    more = True
+    while more:
+        with engine.begin() as connection:
+            found = redeliveries.failed(connection, merchant)
+            count = redeliveries.redeliver(connection, found)
+        yield count
+        more = len(found) == redeliveries.MOST
+
+
+def _of_a_time(engine: Engine, merchant: str, since: datetime, until: datetime) -> Iterator[int]:
+    found: Sequence[int] = (0,)
+    while found:
+        with engine.begin() as connection:
+            found = redeliveries.between(connection, merchant, since, until, after=found[-1])
+            count = redeliveries.redeliver(connection, found)
+        yield count
 
 
 @endpoint_app.command("list")

@@ -1,6 +1,7 @@
 """Callbacks delivered once more: each in a stream of its own, so that the order's stream goes on as it was."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
@@ -25,6 +26,11 @@ WHERE d.state = 'failed' AND (%(merchant)s::text IS NULL OR e.merchant = %(merch
 ORDER BY d.event_row LIMIT {MOST}
 """
 _FAILED_IN: Final = "SELECT event_row FROM deliveries WHERE stream = %(stream)s AND state = 'failed' ORDER BY event_row"
+_RANGE: Final = f"""
+SELECT id FROM events
+WHERE merchant = %(merchant)s AND id > %(after)s AND created_at >= %(since)s AND created_at < %(until)s
+ORDER BY id LIMIT {MOST}
+"""
 # Where the event still waits in its stream, that is what is made due.
 _TARGETS: Final = """
 SELECT x.id, e.id, e.lane, s.id, s.cursor < x.id
@@ -53,6 +59,12 @@ def find(connection: Connection, event: str, merchant: str | None) -> Sequence[i
 def failed(connection: Connection, merchant: str | None) -> Sequence[int]:
     """Return events that were given up and are not on their way again, `MOST` of them at most, the oldest first."""
     return [row[0] for row in run(connection, _FAILED, {"merchant": merchant})]
+
+
+def between(connection: Connection, merchant: str, since: datetime, until: datetime, *, after: int) -> Sequence[int]:
+    """Return a merchant's events of a time behind the event `after`, `MOST` of them at most, the oldest first."""
+    parameters = {"merchant": merchant, "since": since, "until": until, "after": after}
+    return [row[0] for row in run(connection, _RANGE, parameters)]
 
 
 def failed_in(connection: Connection, stream: int) -> Sequence[int]:

@@ -143,3 +143,15 @@ class TestAnEventThatIsDeliveredOnceMore:
 
         assert said == "1 deliveries are due\n"
         assert store.ask("SELECT count(*) FROM due_work WHERE kind = 'deliver'") == [(1,)]
+
+    def test_may_be_all_of_a_time(self, trueup: Trueup, store: Store) -> None:
+        store.register("A-1")
+        store.damage("UPDATE events SET created_at = '2026-01-02 12:00Z'")
+        store.register("A-2")
+        options = ("--since", "2026-01-02", "--until", "2026-01-03")
+
+        said = trueup("callbacks", "redeliver", "--merchant", "shop", *options)
+        trueup("callbacks", "redeliver", *options, status=2)
+
+        assert said == "1 deliveries are due\n"
+        assert "--merchant" in trueup.complaint
