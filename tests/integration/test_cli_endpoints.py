@@ -6,6 +6,8 @@ import pytest
 from sqlalchemy import Engine
 from standardwebhooks import Webhook
 
+from domain.model.answer import ProviderStatus
+from tests.builders import a_record, money
 from tests.integration.command_line import Trueup
 from tests.integration.store import Store
 from tests.integration.test_transport import an_answer, serving
@@ -75,6 +77,27 @@ class TestAnEndpoint:
 
         assert store.ask("SELECT count(*) FROM streams WHERE order_id = %(id)s", id=order) == [(0,)]
         assert store.ask("SELECT types, waits FROM endpoints") == [(None, [7])]
+
+    def test_goes_on_behind_what_it_did_not_want_where_it_wants_more(
+        self, trueup: Trueup, store: Store, first: int
+    ) -> None:
+        store.register("A-1")
+        store.damage(
+            "INSERT INTO deliveries SELECT s.id, x.id, 'delivered', 1, 200, NULL, now(), now()"
+            " FROM streams s JOIN events x USING (order_id)",
+            "UPDATE streams SET cursor = (SELECT max(id) FROM events)",
+            "DELETE FROM due_work WHERE kind = 'deliver'",
+        )
+        trueup("callbacks", "endpoint", "set", str(first), "--type", "case.opened")
+        store.answer("A-1", a_record(ProviderStatus.PAID, reference="pay-A-1", amount_received=money("100.00")))
+        assert trueup("verify").strip() == "nothing is wrong"
+
+        trueup("callbacks", "endpoint", "set", str(first), "--all-types")
+
+        store.damage("UPDATE endpoints SET types_since = types_since - interval '1 day'")
+        last = store.ask("SELECT max(id) FROM events")
+        assert store.ask("SELECT cursor FROM streams") == store.ask("SELECT start FROM streams") == last
+        assert trueup("verify").strip() == "nothing is wrong"
 
     def test_that_is_disabled_keeps_what_happens_under_a_case_until_it_is_enabled(
         self, trueup: Trueup, store: Store, first: int
