@@ -151,15 +151,15 @@ class SmtpCalls:
             session.close()
 
     def _next(self) -> tuple[int, Mail, str] | None:
-        try:
-            return self._asked.get(timeout=_IDLE_SECONDS)
-        except Empty:
-            with self._lock:
-                # Whoever asks from here on starts a thread of its own.
-                self._threads.discard(threading.current_thread())
-            with suppress(Empty):
-                return self._asked.get_nowait()
-        return None
+        while True:
+            try:
+                return self._asked.get(timeout=_IDLE_SECONDS)
+            except Empty:
+                with self._lock:
+                    if self._asked.empty():
+                        # Whoever asks from here on starts a thread of its own.
+                        self._threads.discard(threading.current_thread())
+                        return None
 
 
 class _Session:
@@ -287,4 +287,8 @@ def _lives(smtp: smtplib.SMTP) -> bool:
 def _own_name() -> str:
     """The machine as it introduces itself; the library would ask the DNS for it, and may wait."""
     name = socket.gethostname()
+    try:
+        checked_address(f"trueup@{name}")
+    except ValueError:
+        return "localhost"
     return name if "." in name and name.isascii() else "localhost"
