@@ -81,7 +81,7 @@ TERMS: Final[Mapping[CaseKind, CaseTerms]] = MappingProxyType({
         closed_by_facts="the order reaches an end",
     ),
     CaseKind.UNDELIVERABLE: CaseTerms(
-        meaning="callbacks do not arrive",
+        meaning="callbacks, or a mail, do not arrive",
         actions=(Action.REDELIVER, Action.ENABLE),
         closed_by_facts="what it is about is delivered",
     ),
