@@ -37,7 +37,7 @@ def show_all(
     """List the timeouts that were reported, the youngest first."""
     with database() as engine, engine.connect() as connection:
         found = timeouts.page(
-            connection, merchant=merchant, provider=provider, outcome=outcome, only_open=only_open, limit=limit
+            connection, merchant=merchant, provider=provider, outcome=outcome, is_open=only_open or None, limit=limit
         )
     if json:
         show_json([json_of(row) for row in found])

@@ -14,12 +14,26 @@ from adapters.http.document import document_of
 from adapters.http.envelope import Envelope
 from adapters.http.metrics import Requests, StoreFigures
 from adapters.http.problems import HANDLERS
-from adapters.http.routes import cases, events, health, operators, order_commands, orders, provider_events
+from adapters.http.routes import (
+    cases,
+    events,
+    health,
+    master_data,
+    operators,
+    order_commands,
+    orders,
+    provider_events,
+    rejected,
+    timeouts,
+)
 
 # One file a resource; a new one is a line here.
 ROUTERS: Final = (
     orders.router,
     order_commands.router,
+    timeouts.router,
+    rejected.router,
+    master_data.router,
     cases.router,
     events.router,
     provider_events.router,

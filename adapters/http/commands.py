@@ -3,33 +3,59 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
-from urllib.parse import quote
 
 from fastapi import Depends
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.bootstrap import Told
+from adapters.http.addresses import address_of
 from adapters.http.answering import Body, Once, Single
 from adapters.http.desk import Desk, Here, Merchant
+from adapters.http.models import Rejected
 from adapters.http.problems import CONFLICT, INVALID, NOT_FOUND, Problem, invalid
+from adapters.http.rejections import rejected_among
 from adapters.persistence import listings
 from domain.model.command import FieldError
 
-PREFIX: Final = "/v1"
 ACCEPTED: Final = 202
 # These are named by what they say, so that saying it again is a repeat; under a request's own key it is said anew.
-_NAMED_BY_REQUEST: Final = frozenset({"intake.cancel_order", "intake.resolve_order", "intake.poll_order"})
+_NAMED_BY_REQUEST: Final = frozenset(
+    {
+        "intake.cancel_order",
+        "intake.resolve_order",
+        "intake.poll_order",
+        "intake.reverse_now",
+        "intake.put_master_data",
+        "sanity.mark_failed",
+    }
+)
+
+
+# What may be said about an order that waits in the sanity queue; it is carried out when the order is added.
+_MAY_WAIT: Final = frozenset(
+    {
+        "intake.checkout_completed",
+        "intake.cancel_order",
+        "intake.record_attempt",
+        "intake.record_operation",
+    }
+)
 
 
 class Accepted(BaseModel):
-    """It is kept. `repeat` says that the same was kept before, and that nothing happened now."""
+    """It is kept. `repeat` says that the same was kept before, and that nothing happened now.
+
+    `rejected` says why the transaction is no order: a command about it waits, or it ends there.
+    """
 
     merchant: str
     order: str
     repeat: bool
+    rejected: Rejected | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,19 +69,39 @@ class Commands:
     trace: str
 
     def about_order(self, name: str, order: str) -> Response:
-        """Give a command about one order that is known; its fields are the body's."""
+        """Give a command about one order that is known, or may still be added; its fields are the body's."""
         fields = own(self.body, merchant=self.merchant, order=order)
         with self.desk.reading() as connection:
             if listings.order_id(connection, self.merchant, order) is None:
-                raise Problem(NOT_FOUND)
+                self._check_may_wait(connection, name, order)
 
         def work() -> Response:
             [told] = self.tell(name, [fields])
             if told.errors:
                 raise refusal(told)
-            return accepted({"merchant": self.merchant, "order": order, "repeat": told.repeat}, address_of(order))
+            return self.kept(order, repeat=told.repeat)
 
         return self.once(work)
+
+    def kept(self, order: str, *, repeat: bool) -> Response:
+        """Answer that something about an order is kept, and where to look: at the order, or why it is none."""
+        with self.desk.reading() as connection:
+            rejected = rejected_among(connection, self.merchant, [order]).get(order)
+        address = address_of(order) if rejected is None else str(rejected["address"])
+        return accepted({"merchant": self.merchant, "order": order, "repeat": repeat, "rejected": rejected}, address)
+
+    def _check_may_wait(self, connection: Connection, name: str, order: str) -> None:
+        """Let pass what waits for an order in the sanity queue; what failed for good is refused by its rule.
+
+        Raises:
+            Problem: there is no such order and none to come, or the command makes no sense before it is there.
+        """
+        rejected = rejected_among(connection, self.merchant, [order]).get(order)
+        if rejected is None:
+            raise Problem(NOT_FOUND)
+        if name not in _MAY_WAIT:
+            reason = f"its transaction was rejected and is {rejected['status']}: {rejected['address']}"
+            raise Problem(CONFLICT, errors=(FieldError(field="order", reason=reason),))
 
     def tell(self, name: str, many: Sequence[Mapping[str, Any]]) -> Sequence[Told]:
         """Keep commands of one name; return what became of each."""
@@ -94,7 +140,3 @@ def refusal(told: Told, *, path: str = "") -> Problem:
 
 def accepted(body: Mapping[str, Any], address: str | None = None) -> Response:
     return JSONResponse(body, status_code=ACCEPTED, headers={} if address is None else {"Location": address})
-
-
-def address_of(order: str) -> str:
-    return f"{PREFIX}/orders/{quote(order, safe='')}"

@@ -5,11 +5,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer
 
 from domain.model.case import CaseKind
 from domain.model.event import EventType
+from domain.model.master_data import MasterKind
 from domain.model.order import CanceledBy, OrderStatus
+from domain.model.rejection import RejectionStatus, RejectionType
 from domain.model.transaction import AttemptState, OperationKind, OperationState, ParentState
 
 T = TypeVar("T")
@@ -32,6 +34,27 @@ class Page(BaseModel, Generic[T]):
     next_cursor: str | None = Field(description="Where the next page begins; null where there is none.")
 
 
+RejectionId = Annotated[str, BeforeValidator(str), Field(description="As the callbacks call it.")]
+
+
+class Reason(BaseModel):
+    """One thing of a bill that its merchant's master data does not allow."""
+
+    kind: MasterKind
+    key: str
+    message: str
+
+
+class Rejected(BaseModel):
+    """Why a transaction is no order, and where it waits or ended."""
+
+    rejection: RejectionId
+    status: RejectionStatus
+    type: RejectionType = Field(description="Whether it could be mended when it was rejected.")
+    reasons: Sequence[Reason]
+    address: str
+
+
 class Registered(BaseModel):
     """What became of each of many orders, in their order."""
 
@@ -43,6 +66,7 @@ class RegisteredOne(BaseModel):
     order: str | None
     kept: bool
     repeat: bool
+    rejected: Rejected | None = Field(default=None, description="Why it is no order, where its bill is not allowed.")
     errors: "Sequence[FieldProblem]"
 
 

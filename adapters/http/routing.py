@@ -1,17 +1,18 @@
 """What the routes of every resource have in common: the prefix, a page's parameters, and the problems they share."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from adapters.http import models
-from adapters.http.commands import PREFIX
+from adapters.http.addresses import PREFIX
 from adapters.http.cursors import MOST, USUAL
 from adapters.http.envelope import unmasked
 from adapters.http.problems import MEDIA_TYPE
-from adapters.messages.fields import identifier
+from adapters.messages.fields import identifier, instant
 
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many items a page has at most.")]
 Cursor = Annotated[
@@ -24,6 +25,11 @@ Name = Annotated[
 ]
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Word = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(identifier)]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(lambda text: instant(text) if isinstance(text, str) else text),
+    Field(json_schema_extra={"format": "date-time"}),
+]
 
 _WORDS: Final = {
     400: "The body is no JSON.",
@@ -47,6 +53,7 @@ __all__ = [
     "Cursor",
     "Id",
     "Limit",
+    "Moment",
     "Name",
     "Word",
     "open_resource",

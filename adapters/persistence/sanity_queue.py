@@ -32,6 +32,10 @@ _CALLED: Final = f"""
 SELECT {_FIELDS} {_FROM} WHERE j."order" = %(order)s AND (%(merchant)s::text IS NULL OR j.merchant = %(merchant)s)
 ORDER BY j.merchant LIMIT 10
 """
+_NOT_ADDED: Final = f"""
+SELECT {_FIELDS} {_FROM}
+WHERE j.merchant = %(merchant)s AND j."order" = ANY(%(orders)s::text[]) AND j.status <> 'REPROCESSED'
+"""
 _BODY: Final = "SELECT body FROM rejections WHERE id = %(id)s"
 _RETRIGGER: Final = """
 SELECT g.id, g.merchant, g.name AS retrigger, g.origin, g.dry_run, g.actor, g.started_at, g.finished_at,
@@ -55,6 +59,10 @@ ORDER BY i.rejection LIMIT %(limit)s
 _ENTRIES: Final = """
 SELECT m.key, m.type, m.options, m.version, m.changed_by, m.changed_at FROM master_data m
 WHERE m.merchant = %(merchant)s AND m.kind = %(kind)s AND m.key > %(after)s ORDER BY m.key LIMIT %(limit)s
+"""
+_VERSION: Final = """
+SELECT v.version, v.actor AS changed_by, v.at AS changed_at FROM master_data_versions v
+WHERE v.merchant = %(merchant)s AND v.kind = %(kind)s ORDER BY v.version DESC LIMIT 1
 """
 
 
@@ -99,6 +107,11 @@ def called(connection: Connection, order: str, *, merchant: str | None = None) -
     return _rows(connection, _CALLED, order=order, merchant=merchant)
 
 
+def not_added(connection: Connection, merchant: str, orders: Sequence[str]) -> Sequence[Row]:
+    """Return the rejected transactions of these orders of the merchant's that have not become orders since."""
+    return _rows(connection, _NOT_ADDED, merchant=merchant, orders=list(orders))
+
+
 def merchants_of(connection: Connection, ids: Sequence[int]) -> Mapping[int, str]:
     """Return {id: merchant} of those of these rejected transactions that there are."""
     statement = "SELECT id, merchant FROM rejections WHERE id = ANY(%(ids)s::bigint[])"
@@ -126,6 +139,11 @@ def findings(
 def master_data(connection: Connection, merchant: str, kind: str, *, after: str = "", limit: int) -> Sequence[Row]:
     """Return the entries of one kind, by their keys; `after` is the last key of the page that went before."""
     return _rows(connection, _ENTRIES, merchant=merchant, kind=kind, after=after, limit=limit)
+
+
+def master_data_version(connection: Connection, merchant: str, kind: str) -> Row | None:
+    """Return the latest version of one kind, who made it, and when."""
+    return next(iter(_rows(connection, _VERSION, merchant=merchant, kind=kind)), None)
 
 
 def _rows(connection: Connection, statement: str, **parameters: Any) -> Sequence[Row]:

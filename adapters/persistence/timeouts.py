@@ -26,15 +26,14 @@ WHERE r.reference = %(reference)s AND (%(provider)s::text IS NULL OR r.provider 
   AND (%(merchant)s::text IS NULL OR r.merchant = %(merchant)s)
 ORDER BY r.provider, r.merchant LIMIT 10
 """
-_LIST: Final = f"""
-SELECT {_FIELDS} {_FROM}
-WHERE (%(before)s::bigint IS NULL OR r.id < %(before)s)
-  AND (%(merchant)s::text IS NULL OR r.merchant = %(merchant)s)
-  AND (%(provider)s::text IS NULL OR r.provider = %(provider)s)
-  AND (%(outcome)s::text IS NULL OR r.outcome = %(outcome)s)
-  AND (NOT %(open)s OR r.outcome IS NULL)
-ORDER BY r.id DESC LIMIT %(limit)s
-"""
+# A condition stands in the statement only where it is asked for, so that each has the plan that it deserves.
+_FILTERS: Final[Mapping[str, str]] = {
+    "merchant": "r.merchant = %(merchant)s",
+    "provider": "r.provider = %(provider)s",
+    "outcome": "r.outcome = %(outcome)s",
+    "open": "(r.outcome IS NULL) = %(open)s",
+    "before": "r.id < %(before)s",
+}
 _ONE: Final = f"""
 SELECT {_FIELDS}, r.actor, r.trace {_FROM} WHERE r.id = %(id)s
 """
@@ -70,21 +69,22 @@ def page(
     merchant: str | None = None,
     provider: str | None = None,
     outcome: str | None = None,
-    only_open: bool = False,
+    is_open: bool | None = None,
     before: int | None = None,
     limit: int,
 ) -> Sequence[Row]:
     """Return reversals, the youngest first; `before` is the last id of the page that went before."""
-    return _rows(
-        connection,
-        _LIST,
-        merchant=merchant,
-        provider=provider,
-        outcome=outcome,
-        open=only_open,
-        before=before,
-        limit=limit,
-    )
+    given: dict[str, Any] = {
+        "merchant": merchant,
+        "provider": provider,
+        "outcome": outcome,
+        "open": is_open,
+        "before": before,
+    }
+    asked = {name: value for name, value in given.items() if value is not None}
+    where = " AND ".join(_FILTERS[name] for name in asked) or "true"
+    statement = f"SELECT {_FIELDS} {_FROM} WHERE {where} ORDER BY r.id DESC LIMIT %(limit)s"
+    return _rows(connection, statement, **asked, limit=limit)
 
 
 def one(connection: Connection, id: int) -> Row:  # noqa: A002 - the field's own name

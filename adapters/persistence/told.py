@@ -22,6 +22,15 @@ FROM transactions t JOIN orders o ON o.id = t.order_id
 WHERE t.provider = %(provider)s AND t.reference = %(reference)s
 """
 # A row that is worked on is left alone: what it asks now is fresh enough.
+# A reversal that has used up half of its attempts is left to its cadence: whoever tells much, and need not be the
+# provider, cannot use up those that are planned. What was asked just now is not asked again at once.
+_REVERSE_SOON: Final = """
+UPDATE due_work d SET due_at = least(d.due_at, greatest(now(), r.last_asked_at + %(pause)s))
+FROM reversals r
+WHERE r.provider = %(provider)s AND r.reference = %(reference)s AND r.outcome IS NULL AND r.attempts < %(most)s
+  AND d.subject = r.id AND d.lease IS NULL
+RETURNING d.due_at <= now()
+"""
 _SOON: Final = """
 UPDATE due_work SET due_at = least(due_at, %(at)s) WHERE subject = %(subject)s AND lease IS NULL
 """
@@ -51,6 +60,15 @@ def told(connection: Connection, provider: str, reference: str) -> bool:
         {"subject": subject, "now": now},
     )
     return True
+
+
+def told_of_reversal(connection: Connection, provider: str, reference: str, *, most: int) -> bool:
+    """Bring the next attempt at undoing a payment forward; return whether it is due at once.
+
+    `most` is how many attempts it may have had by then.
+    """
+    about = {"provider": provider, "reference": reference, "most": most, "pause": DEBOUNCE}
+    return bool(run(connection, _REVERSE_SOON, about).scalar())
 
 
 def _plan(connection: Connection, due_work: SqlDueWork, provider: str, order: tuple[int, str, Any]) -> None:

@@ -7,17 +7,17 @@ from typing import Annotated, Any, Final
 
 from fastapi import Query
 from fastapi.responses import JSONResponse
-from pydantic import AfterValidator
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from adapters.http import models
-from adapters.http.commands import ACCEPTED, Accepted, Giving, accepted, address_of, own, refusal
+from adapters.http.commands import ACCEPTED, Accepted, Giving, own, refusal
 from adapters.http.cursors import page, place_of
 from adapters.http.desk import Here, Merchant, Scope
 from adapters.http.problems import CONFLICT, INVALID, NOT_FOUND, Problem, invalid
+from adapters.http.rejections import rejected_among
 from adapters.http.requests import ONE_OR_MANY
-from adapters.http.routing import USUAL, Cursor, Limit, Name, Word, problems, resource, taking
-from adapters.messages.fields import instant
+from adapters.http.routing import USUAL, Cursor, Limit, Moment, Name, Word, problems, resource, taking
 from adapters.messages.parsing import MOST_ORDERS
 from adapters.persistence import listings, queries
 from adapters.persistence.orders import SqlOrders
@@ -29,7 +29,6 @@ from domain.rules.order_lifecycle import OPEN
 
 router = resource("orders")
 
-Moment = Annotated[str, AfterValidator(lambda text: str(instant(text)))]
 _MOST_ERRORS: Final = 100
 
 
@@ -50,8 +49,7 @@ def register(commands: Giving) -> Response:
         [told] = commands.tell(RegisterOrder.name, [fields])
         if told.errors:
             raise refusal(told)
-        order = str(fields["order"])
-        return accepted({"merchant": commands.merchant, "order": order, "repeat": told.repeat}, address_of(order))
+        return commands.kept(str(fields["order"]), repeat=told.repeat)
 
     return commands.once(work)
 
@@ -60,11 +58,15 @@ def _register_many(commands: Giving) -> Response:
     orders = _orders_of(commands.body)
     merchant = commands.merchant
     told = commands.tell(RegisterOrder.name, [own(order, merchant=merchant) for order in orders])
+    kept = [str(order["order"]) for order, one in zip(orders, told, strict=True) if not one.errors]
+    with commands.desk.reading() as connection:
+        rejected = rejected_among(connection, merchant, kept)
     items = [
         {
             "order": order.get("order") if isinstance(order.get("order"), str) else None,
             "kept": not one.errors,
             "repeat": one.repeat,
+            "rejected": None if one.errors else rejected.get(str(order["order"])),
             "errors": [{"field": error.field, "reason": error.reason} for error in one.errors],
         }
         for order, one in zip(orders, told, strict=True)
@@ -98,7 +100,7 @@ def show_all(
     scope: Scope,
     status: OrderStatus | None = None,
     provider: Annotated[Word | None, Query()] = None,
-    created_after: Annotated[Moment | None, Query(json_schema_extra={"format": "date-time"})] = None,
+    created_after: Annotated[Moment | None, Query()] = None,
     limit: Limit = USUAL,
     cursor: Cursor = None,
 ) -> Any:
@@ -112,7 +114,7 @@ def show_all(
             merchant=scope,
             status=status,
             provider=provider,
-            created_after=None if created_after is None else datetime.fromisoformat(created_after),
+            created_after=created_after,
         )
     return page(rows, limit, key=("id",), item=_listed)
 
@@ -123,7 +125,7 @@ def show(desk: Here, merchant: Merchant, order: Name) -> Any:
     with desk.reading() as connection:
         key = listings.order_id(connection, merchant, order)
         if key is None:
-            raise Problem(NOT_FOUND)
+            raise _not_there(connection, merchant, order)
         known = SqlOrders(connection, queries.now(connection), None).get_many([key])[key]
         row = queries.order(connection, key)
         due = queries.due_of(connection, key)
@@ -143,9 +145,18 @@ def show_timeline(desk: Here, merchant: Merchant, order: Name, limit: Limit = US
     with desk.reading() as connection:
         key = listings.order_id(connection, merchant, order)
         if key is None:
-            raise Problem(NOT_FOUND)
+            raise _not_there(connection, merchant, order)
         rows = listings.timeline(connection, key, limit=limit + 1, after=after)
     return page(rows, limit, key=("moment", "rank", "position"), item=dict)
+
+
+def _not_there(connection: Connection, merchant: str, order: str) -> Problem:
+    """Return what to say of an order that is none; where it was rejected, the merchant is shown where to look."""
+    rejected = rejected_among(connection, merchant, [order]).get(order)
+    if rejected is None:
+        return Problem(NOT_FOUND)
+    said = f"Its transaction was rejected and is {rejected['status']}: {rejected['address']}"
+    return Problem(NOT_FOUND, said, headers={"Link": f'<{rejected["address"]}>; rel="related"'})
 
 
 def _listed(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from adapters.http.requests import body_with
 from adapters.http.routing import open_resource, taking
 from adapters.messages.fields import Reference
 from adapters.messages.reasons import field_errors
-from adapters.persistence.told import told
+from adapters.persistence.told import told, told_of_reversal
 from domain.model.due_work import Work
 
 router = open_resource("providers to us")
@@ -71,3 +71,9 @@ def _bring_forward(desk: Desk, provider: str, reference: str) -> None:
         is_due = told(connection, provider, reference)
     if is_due:
         desk.application.hint(Work.POLL)
+    most = desk.application.policies[provider].most_attempts // 2
+    # On its own, so that never two rows of due work are locked in an order that waves do not have.
+    with desk.engine.begin() as connection:
+        is_due = told_of_reversal(connection, provider, reference, most=most)
+    if is_due:
+        desk.application.hint(Work.REVERSE)

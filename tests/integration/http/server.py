@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,6 +60,25 @@ class Server:
     def register(self, order: str, *, key: str = "shop", **fields: object) -> requests.Response:
         return self.post("/v1/orders", {**an_order(order), **fields}, key=key)
 
+    def report(self, reference: str, *, key: str = "shop", **fields: object) -> requests.Response:
+        return self.post("/v1/timeouts", {**a_timeout(reference), **fields}, key=key)
+
+    def screen(self, merchant: str = "shop") -> None:
+        """Have the merchant's line items checked from now on, and those that are not known kept for later."""
+        with self.engine.begin() as connection:
+            merchants.change(connection, merchant, {"checks": ["line_items"], "sanity_queue": True}, url=None)
+
+    def reject(self, order: str, *, item: str = "tea", **fields: object) -> str:
+        """Register an order whose line item is not known; return its rejection."""
+        self.screen()
+        answer = self.register(order, **{"bill": {"number": f"B-{order}", "line_items": [item]}, **fields})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["rejected"]["rejection"])
+
+    def put(self, kind: str, *entries: object, key: str = "shop", **given: Any) -> requests.Response:
+        """Put entries of master data."""
+        return self.call("PUT", f"/v1/master-data/{kind}", key=key, json={"entries": entries}, **given)
+
     def ask(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:
             return [tuple(row) for row in run(connection, statement, parameters)]
@@ -77,6 +97,20 @@ class Server:
 
 def an_order(order: str, **fields: object) -> dict[str, object]:
     plain = {"order": order, "provider": "acme", "reference": f"pay-{order}", "amount": "100.00", "currency": "EUR"}
+    return {**plain, **fields}
+
+
+def a_timeout(reference: str, **fields: object) -> dict[str, object]:
+    now = datetime.now(UTC)
+    plain = {
+        "provider": "acme",
+        "reference": reference,
+        "response_code": "99",
+        "amount": "100.00",
+        "currency": "EUR",
+        "occurred_at": (now - timedelta(minutes=1)).isoformat(),
+        "settles_at": (now + timedelta(days=1)).isoformat(),
+    }
     return {**plain, **fields}
 
 

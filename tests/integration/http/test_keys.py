@@ -12,7 +12,19 @@ from tests.integration.http.server import Server, serving, until
 
 OPEN = {"isAlive", "isReady", "getMetrics", "providerEvent"}
 # What an operation answers to a key of another merchant: not there, or nothing of it.
-EMPTY = {"listOrders", "listCases", "listEvents", "listCallbacks", "redeliverFailed"}
+EMPTY = {
+    "listOrders",
+    "listCases",
+    "listEvents",
+    "listCallbacks",
+    "redeliverFailed",
+    "listTimeouts",
+    "getRejectedTransactions",
+}
+# These begin something of the caller's own, and lack its fields here.
+BEGINNING = {"registerOrder", "reportTimeout", "retriggerTransactionAdd", "putMasterData"}
+# What every merchant has, be it empty.
+OWN = {"getMasterData"}
 BODIES: Mapping[str, object] = {
     "cancelOrder": {"by": "user"},
     "resolveOrder": {"note": "done"},
@@ -33,7 +45,12 @@ def call(server: Server, method: str, path: str, operation: Mapping[str, Any], *
     [(case,)] = server.ask("SELECT max(id) FROM cases")
     [(event,)] = server.ask("SELECT min(event) FROM events WHERE merchant = 'shop'")
     name = str(case) if "/cases/" in path else str(event)
-    address = path.replace("{order}", "A1").replace("{merchant}", "shop").replace("{id}", name)
+    if "/rejected-transactions/" in path:
+        [(name,)] = server.ask("SELECT max(id)::text FROM rejections")
+    elif "/retriggers/" in path:
+        name = "r-1"
+    names = {"order": "A1", "merchant": "shop", "id": name, "reference": "pay-T1", "kind": "stores"}
+    address = path.format(**names)
     body = BODIES.get(operation["operationId"], {}) if method != "GET" else None
     return server.call(method, address, key=key, json=body)
 
@@ -57,15 +74,22 @@ class TestEveryOperation:
                 said = answer.json()
                 assert answer.ok, name
                 assert said in ({"items": [], "next_cursor": None}, {"deliveries": 0}), (name, said)
-            elif name == "registerOrder":
-                assert answer.status_code == 422
+            elif name in BEGINNING:
+                assert answer.status_code == 422, name
+            elif name in OWN:
+                assert (answer.status_code, answer.json()["items"]) == (200, []), name
             else:
                 assert answer.status_code == 404, (name, answer.text)
-            answer = server.call(method, path.replace("{order}", "A1"), key="rival", params={"merchant": "shop"})
+            address = path.replace("{order}", "A1").replace("{kind}", "stores")
+            answer = server.call(method, address, key="rival", params={"merchant": "shop"})
             assert answer.status_code in {403, 404, 422}, (name, answer.text)
 
     def _furnish(self, server: Server) -> None:
         server.register("A1")
+        server.report("pay-T1")
+        server.reject("R1")
+        server.put("stores", {"key": "s-1"})
+        server.post("/v1/rejected-transactions/retrigger", {"retrigger": "r-1"})
         revoked = server.make_key("revoked", merchant="shop")
         server.do("UPDATE api_keys SET revoked_at = now() WHERE id = %(id)s", id=revoked)
         server.do(
