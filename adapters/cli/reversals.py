@@ -10,13 +10,13 @@ from config.providers import ProviderSettings
 from domain.model.case import CaseKind
 from domain.model.due_work import Work
 from domain.model.policy import ProviderPolicy
-from domain.model.reversal import Reversal
+from domain.model.reversal import LastAnswer, Reversal
 from domain.model.transaction import ReversalOutcome
-from domain.rules.reversal import last_attempt_at, needs_a_person
+from domain.rules.reversal import last_attempt_at
 
 _ENDED: Final = {
     ReversalOutcome.DECLINED: "nothing was taken, so nothing is to be undone",
-    ReversalOutcome.ALREADY_REVERSED: "it was undone before, and not by us",
+    ReversalOutcome.ALREADY_REVERSED: "it was undone already, by somebody or by the order's own cancel",
     ReversalOutcome.VOIDED: "the provider has voided it under our key",
     ReversalOutcome.SETTLEMENT_PASSED: "its settlement has passed: a void is impossible now",
     ReversalOutcome.EXHAUSTED: "its attempts are used up",
@@ -63,9 +63,9 @@ def _known(reversal: Reversal) -> list[str]:
     outcome = reversal.outcome
     if outcome not in (ReversalOutcome.SETTLEMENT_PASSED, ReversalOutcome.EXHAUSTED):
         return [said]
-    if needs_a_person(reversal, outcome):
+    if reversal.on_record or reversal.last_answer is not LastAnswer.NO_RECORD:
         return [said, f"{text(reversal.amount)} {reversal.currency.code} may have been taken: it needs a person"]
-    return [said, "it was never on record, and so nothing is at risk"]
+    return [said, "it was never on record"]
 
 
 def _rule(reversal: Reversal, due: Any, policy: ProviderPolicy) -> Sequence[str]:
@@ -79,11 +79,11 @@ def _rule(reversal: Reversal, due: Any, policy: ProviderPolicy) -> Sequence[str]
 def _planned(reversal: Reversal, due: Any, policy: ProviderPolicy) -> str:
     last = last_attempt_at(reversal, policy)
     if due["due_at"] >= reversal.settles_at:
-        return "no attempt is left before settlement: what is known then decides"
+        return "it is asked a last time at its settlement, and what is known then decides"
     if due["due_at"] == last:
         return "this attempt is the one that is kept for just before settlement"
     if due["due_at"] > last:
-        return "the attempt just before settlement left something open, and is made again until then"
+        return "its settlement is near, and it is asked again and again until then"
     if due["step"] == 0:
         return "the first attempt is made at once, and so is one that was brought forward"
     stage = stage_of(policy.retries, due["step"])

@@ -64,6 +64,13 @@ FROM intents WHERE order_id = ANY(%(ids)s::bigint[]) ORDER BY order_id, number D
 """
 
 _PAIRS: Final = Columns("c", provider="text", reference="text")
+# Registrations and reports of timeouts meet in so many places, by their payment. Registrations share a place with one
+# another; a report, which is rare and short, has its own for itself.
+_PLACES: Final = f"""
+(SELECT DISTINCT hashtext(concat(c.provider, ':', c.reference)) & 63 AS place FROM {_PAIRS.table} ORDER BY 1) p
+"""
+_MEET: Final = f"SELECT pg_advisory_xact_lock_shared(7206, p.place) FROM {_PLACES}"
+_MEET_ALONE: Final = f"SELECT pg_advisory_xact_lock(7206, p.place) FROM {_PLACES}"
 _TAKEN: Final = f"""
 WITH r AS (
     SELECT r.id, r.merchant, r.provider, r.reference, r.outcome FROM {_PAIRS.table}
@@ -169,7 +176,9 @@ class SqlOrders:
         rows = run(self._connection, _LOCK_PAYMENTS, parameters).fetchall()
         return {(order.transaction.provider, order.transaction.reference): order for order in self._whole(rows)}
 
-    def taken(self, payments: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Named]:
+    def taken(self, payments: Iterable[tuple[str, str]], *, reporting: bool = False) -> Mapping[tuple[str, str], Named]:
+        parameters = _PAIRS.parameters(payments)
+        run(self._connection, _MEET_ALONE if reporting else _MEET, parameters)
         return {
             (provider, reference): Named(
                 merchant=merchant,
@@ -179,7 +188,7 @@ class SqlOrders:
                 outcome=None if outcome is None else ReversalOutcome(outcome),
             )
             for provider, reference, merchant, by_order, by_report, by_rejection, outcome in run(
-                self._connection, _TAKEN, _PAIRS.parameters(payments)
+                self._connection, _TAKEN, parameters
             )
         }
 

@@ -31,6 +31,7 @@ class LastAnswer(StrEnum):
 
     RECORD = "record"
     NO_RECORD = "no_record"
+    NOT_BELIEVED = "not_believed"  # a record that does not fit what was reported
     COULD_NOT_ASK = "could_not_ask"
 
 
@@ -39,7 +40,7 @@ class Ask(StrEnum):
 
     INQUIRY = "inquiry"
     VOID = "void"
-    NOTHING = "nothing"  # its settlement time has passed, and what was known then decides; or it has ended
+    NOTHING = "nothing"  # it has ended meanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

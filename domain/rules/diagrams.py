@@ -66,7 +66,7 @@ _SAID: Final[Mapping[Said, str]] = MappingProxyType({
 })  # fmt: skip
 _OUTCOME_MEANS: Final[Mapping[R, str]] = MappingProxyType({
     R.DECLINED: "nothing was taken, so nothing is to be undone",
-    R.ALREADY_REVERSED: "it was undone before, and not by us",
+    R.ALREADY_REVERSED: "it was undone already, by somebody or by the order's own cancel",
     R.VOIDED: "the provider has voided it under our key",
     R.SETTLEMENT_PASSED: "it has settled: a case, unless it was never on record",
     R.EXHAUSTED: "the attempts are used up: a case",

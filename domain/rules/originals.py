@@ -8,10 +8,10 @@ from domain.rules.reversal import READING, Said
 
 
 def read(reversal: Reversal, answer: Answer) -> Said:
-    """Return what a query's answer says of the original; what does not fit it says nothing (I4)."""
+    """Return what a query's answer says of the original; what does not fit it says nothing of it (I4)."""
     match answer:
-        case Record() if misfit_of(reversal, answer) is None:
-            return _read_record(answer)
+        case Record():
+            return _read_record(answer) if misfit_of(reversal, answer) is None else Said.NOT_BELIEVED
         case NoRecord():
             return Said.NO_RECORD
         case _:

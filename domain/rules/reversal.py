@@ -29,6 +29,7 @@ class Said(StrEnum):
     SETTLED = "settled"  # money is taken for good
     OPEN = "open"  # may still become any of these
     NO_RECORD = "no_record"
+    NOT_BELIEVED = "not_believed"  # a record that does not fit what was reported
     COULD_NOT_ASK = "could_not_ask"
 
 
@@ -57,7 +58,7 @@ ENDS: Final[Mapping[Said, ReversalOutcome]] = MappingProxyType({
 })  # fmt: skip
 
 # Answers that say where the original stands. The others are no attempts: they do not use any up.
-COUNTED: Final = frozenset(Said) - {Said.NO_RECORD, Said.COULD_NOT_ASK}
+COUNTED: Final = frozenset(Said) - {Said.NO_RECORD, Said.NOT_BELIEVED, Said.COULD_NOT_ASK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class AgainAt:
 Next: TypeAlias = Stop | VoidNow | AgainAt
 
 
-def ask_of(reversal: Reversal, row: Claimed, policy: ProviderPolicy, now: datetime) -> Ask:
+def ask_of(reversal: Reversal, row: Claimed, now: datetime) -> Ask:
     """Return what this claim asks.
 
     A void goes out before settlement only, and only from a claim that was not made before: one that was may have
@@ -87,11 +88,8 @@ def ask_of(reversal: Reversal, row: Claimed, policy: ProviderPolicy, now: dateti
     intent = reversal.intent
     if reversal.outcome is not None:
         return Ask.NOTHING
-    if now >= reversal.settles_at:
-        return Ask.NOTHING if _last_attempt_was_answered(reversal, policy) else Ask.INQUIRY
-    if row.work is Work.VOID and intent is not None and intent.open and row.claims == 1:
-        return Ask.VOID
-    return Ask.INQUIRY
+    due_void = row.work is Work.VOID and intent is not None and intent.open and row.claims == 1
+    return Ask.VOID if due_void and now < reversal.settles_at else Ask.INQUIRY
 
 
 def after_inquiry(reversal: Reversal, said: Said, *, step: int, policy: ProviderPolicy, now: datetime) -> Next:
@@ -139,19 +137,15 @@ def next_attempt(
     retry_after: timedelta | None = None,
     longest: timedelta | None = None,
 ) -> datetime:
-    """Return when to ask again: by the cadence, with one attempt kept for just before settlement, none after it.
+    """Return when to ask again: by the cadence, with one attempt kept for just before settlement.
 
-    What that last attempt leaves open is followed up at the pace of the first stage; otherwise nothing is left to do
-    until the settlement time itself.
+    From that one on it is asked at the pace of the first stage, for a record may appear, or an approval come, at any
+    moment; and a last time at the settlement itself, when nothing can be done any more but to say how it ended.
     """
     last = last_attempt_at(reversal, policy)
     if now >= last:
         wait = max(policy.retries.stages[0].delay, patience(retry_after))
-        return (
-            reversal.settles_at
-            if _last_attempt_was_answered(reversal, policy)
-            else min(now + wait, reversal.settles_at)
-        )
+        return min(now + wait, reversal.settles_at)
     delay = delay_at(policy.retries, step, seed=reversal.id)
     if reversal.attempts >= policy.most_attempts - 1:
         delay = None
@@ -165,18 +159,18 @@ def last_attempt_at(reversal: Reversal, policy: ProviderPolicy) -> datetime:
     return reversal.settles_at - min(policy.last_attempt, left / 2)
 
 
-def needs_a_person(reversal: Reversal, outcome: ReversalOutcome) -> bool:
-    """Whether an end leaves money that may be the customer's; what was never on record is closed and said so."""
+def is_kept_for_the_end(reversal: Reversal, policy: ProviderPolicy, now: datetime) -> bool:
+    """Whether only the attempt is left that is kept for just before settlement, and its time has not come."""
+    return reversal.attempts >= policy.most_attempts - 1 and now < last_attempt_at(reversal, policy)
+
+
+def needs_a_person(before: Reversal, reversal: Reversal, outcome: ReversalOutcome) -> bool:
+    """Whether an end leaves money that may be the customer's.
+
+    What was never on record is closed, and said so, if an attempt before the last look said the same: of one that was
+    first asked about after its settlement, a single answer is too little to go by.
+    """
     if outcome not in (ReversalOutcome.SETTLEMENT_PASSED, ReversalOutcome.EXHAUSTED):
         return False
-    return reversal.on_record or reversal.last_answer is not LastAnswer.NO_RECORD
-
-
-def _last_attempt_was_answered(reversal: Reversal, policy: ProviderPolicy) -> bool:
-    """Whether the attempt just before settlement was made, and leaves nothing in doubt."""
-    intent = reversal.intent
-    in_doubt = intent is not None and intent.open
-    asked_at = reversal.last_asked_at
-    if asked_at is None or asked_at < last_attempt_at(reversal, policy):
-        return False
-    return reversal.last_answer is not LastAnswer.COULD_NOT_ASK and not in_doubt
+    twice = before.last_answer is LastAnswer.NO_RECORD and reversal.last_answer is LastAnswer.NO_RECORD
+    return reversal.on_record or not twice

@@ -46,6 +46,7 @@ CASE_OF: Final[Mapping[ReversalOutcome, CaseKind]] = MappingProxyType({
 })  # fmt: skip
 _LAST: Final[Mapping[Said, LastAnswer]] = MappingProxyType({
     Said.NO_RECORD: LastAnswer.NO_RECORD,
+    Said.NOT_BELIEVED: LastAnswer.NOT_BELIEVED,
     Said.COULD_NOT_ASK: LastAnswer.COULD_NOT_ASK,
 })  # fmt: skip
 
@@ -85,22 +86,17 @@ def reverse(
     policy: ProviderPolicy,
     now: datetime,
 ) -> ReversalDecision:
-    """Return what follows from an attempt: its answer, None where nothing was left to ask.
+    """Return what follows from an attempt: its answer, None where nothing was asked.
 
     `order` is the one whose own payment it is, if it is known here, locked. One that has ended meanwhile, and was
     planned again from outside, only loses its plan. Without `effects` nothing is voided, as long as its lane says so.
     """
-    if reversal.outcome is not None:
+    if reversal.outcome is not None or answer is None:
         return ReversalDecision(before=reversal, reversal=reversal, row=row, due=None)
     attempt = _Attempt(
         before=reversal, reversal=reversal, asked=asked, row=row, now=now, policy=policy, order=order, effects=effects
     )
-    if asked is Ask.NOTHING or answer is None:
-        following: Next = Stop(ReversalOutcome.SETTLEMENT_PASSED)
-    elif asked is Ask.VOID:
-        following = _learn_of_void(attempt, answer)
-    else:
-        following = _learn_of_original(attempt, answer)
+    following: Next = _learn_of_void(attempt, answer) if asked is Ask.VOID else _learn_of_original(attempt, answer)
     if isinstance(following, VoidNow):
         following = _may_touch(attempt, following)
     return _decide(attempt, following, answer)
@@ -190,7 +186,7 @@ def _decide(attempt: _Attempt, following: Next, answer: Answer | None) -> Revers
     match following:
         case Stop():
             attempt.reversal = replace(attempt.reversal, outcome=following.outcome, ended_at=attempt.now)
-            openings = _case_of(attempt.reversal, following.outcome)
+            openings = _case_of(attempt, following.outcome)
         case VoidNow():
             due = Due(work=Work.VOID, at=attempt.now, step=attempt.step)
         case AgainAt():
@@ -245,8 +241,9 @@ def hold(order: Order, *, now: datetime, actor: str = ACTOR) -> Decision:
     return draft.decide()
 
 
-def _case_of(reversal: Reversal, outcome: ReversalOutcome) -> list[CaseOpening]:
-    if not needs_a_person(reversal, outcome):
+def _case_of(attempt: _Attempt, outcome: ReversalOutcome) -> list[CaseOpening]:
+    reversal = attempt.reversal
+    if not needs_a_person(attempt.before, reversal, outcome):
         return []
     return [
         CaseOpening(
@@ -278,8 +275,10 @@ def _contradiction(attempt: _Attempt) -> list[CaseOpening]:
 def _state_of(reversal: Reversal) -> str:
     if reversal.last_answer is None or reversal.last_answer is LastAnswer.COULD_NOT_ASK:
         return "the provider could not be asked when it was last tried"
+    if reversal.last_answer is LastAnswer.NOT_BELIEVED:
+        return "the provider's record is of another amount or currency than the report; look which of them is wrong"
     if reversal.last_answer is LastAnswer.NO_RECORD:
-        return "the provider has no record of it any more"
+        return f"the provider has no record of it{' any more' if reversal.on_record else ''}"
     intent = reversal.intent
     if intent is not None and intent.open:
         return f"it was {reversal.provider_status}, and a void has no answer yet"
@@ -297,9 +296,7 @@ def _details(reversal: Reversal) -> Mapping[str, str]:
     }
 
 
-def _kept(attempt: _Attempt, following: Next, answer: Answer | None, due: Due | None) -> ReversalAttempt | None:
-    if attempt.asked is Ask.NOTHING:
-        return None
+def _kept(attempt: _Attempt, following: Next, answer: Answer | None, due: Due | None) -> ReversalAttempt:
     before = attempt.before.intent
     match following:
         case Stop():

@@ -19,6 +19,12 @@ from domain.usecases.drain import Answered
 CLOSED: Final = LaneLimits(requests_per_second=1.0, concurrency=0, call_timeout=timedelta(seconds=1))
 
 
+# Of the payments that a call about many told nothing of, so many are asked about alone in each claim.
+ALONE: Final = 5
+# A provider that is down makes many doubtful; to forget some of them costs a call or two.
+MOST_DOUBTED: Final = 10_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
     """What a claimed row wants to know: an effect where one is to be done, else its record, unless nothing at all."""
@@ -64,6 +70,7 @@ class AskProviders:
     # By the question itself: an answer that a drain did not wait for must not be taken for another's.
     _asked: dict[int, tuple[Question, dict[str, tuple[Claimed, Brief]]]] = field(default_factory=dict)
     _ready: list[Answered] = field(default_factory=list)
+    _doubted: set[tuple[str, str]] = field(default_factory=set)
 
     def limits(self, lane: Lane) -> LaneLimits:
         return self.lane_limits.get(lane.name, CLOSED)
@@ -88,11 +95,21 @@ class AskProviders:
                 self._ask(lane, Inquiry((brief.reference,)), {brief.reference: (row, brief)})
             else:
                 inquiries[brief.reference] = (row, brief)
-        references = list(inquiries)
-        size = self.limits(lane).bulk
-        for start in range(0, len(references), size):
-            part = references[start : start + size]
+        for part in self._parts(lane, list(inquiries)):
             self._ask(lane, Inquiry(tuple(part)), {reference: inquiries[reference] for reference in part})
+
+    def _parts(self, lane: Lane, references: Sequence[str]) -> Iterable[Sequence[str]]:
+        """Divide references into calls, so that one that spoils every call about many does not spoil it for the others.
+
+        Those of a call that told nothing are asked about apart from the healthy, and a few of them alone: that shows
+        which of them it is.
+        """
+        doubted = [reference for reference in references if (lane.name, reference) in self._doubted]
+        healthy = [reference for reference in references if (lane.name, reference) not in self._doubted]
+        yield from ([reference] for reference in doubted[:ALONE])
+        size = self.limits(lane).bulk
+        for group in (doubted[ALONE:], healthy):
+            yield from (group[start : start + size] for start in range(0, len(group), size))
 
     def under_way(self, lane: Lane) -> int:
         return self.calls.under_way(lane.name)
@@ -124,7 +141,9 @@ class AskProviders:
         """Yield what one call told of each of its payments: it is one witness for its lane, whatever their number."""
         key = id(asked.question)
         _, waiting = self._asked.get(key, (asked.question, {}))
-        good: bool | None = any(isinstance(answer, INTELLIGIBLE) for answer in asked.answers.values())
+        told = any(isinstance(answer, INTELLIGIBLE) for answer in asked.answers.values())
+        good: bool | None = told
+        self._remember(asked, told=told)
         for reference, answer in asked.answers.items():
             row, brief = waiting.pop(reference)
             retry_after = answer.retry_after if isinstance(answer, Unreachable) else None
@@ -133,6 +152,15 @@ class AskProviders:
             good = None
         if not waiting:
             self._asked.pop(key, None)
+
+    def _remember(self, asked: Asked, *, told: bool) -> None:
+        """Keep in mind what a call about many could not tell; an answer clears the one that it is about."""
+        for reference, answer in asked.answers.items():
+            key = (asked.provider, reference)
+            if isinstance(answer, INTELLIGIBLE):
+                self._doubted.discard(key)
+            elif not told and len(asked.answers) > 1 and len(self._doubted) < MOST_DOUBTED:
+                self._doubted.add(key)
 
     def _raise_alarm(self, provider: str, reference: str, answer: Answer) -> None:
         if isinstance(answer, Unreachable) and answer.alarm:

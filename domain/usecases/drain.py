@@ -209,7 +209,9 @@ class Drain:
 
     def _take(self, answers: Iterable[Answered]) -> None:
         for answered in answers:
-            if self._open.pop(answered.row.subject, None) is not None:
+            # The very row: an answer that an earlier drain did not wait for is none to this one's question.
+            if self._open.get(answered.row.subject) is answered.row:
+                del self._open[answered.row.subject]
                 self._wave.append(answered)
 
     def _save(self) -> None:

@@ -169,7 +169,8 @@ class ReceiveCommands:
                     raise CommandRefused("order", f"{command.order!r} was registered before")  # noqa: TRY301
                 named = taken.get(_payment(received))
                 if named is not None and (named.by_order or named.by_rejection or named.merchant != command.merchant):
-                    raise CommandRefused("reference", f"another order has named {command.reference!r} before")  # noqa: TRY301
+                    who = "another merchant" if named.merchant != command.merchant else "another order"
+                    raise CommandRefused("reference", f"{who} has named {command.reference!r} before")  # noqa: TRY301
                 order = new_order(
                     command,
                     id=key,
@@ -248,7 +249,7 @@ class ReceiveCommands:
                 actor=received.actor,
             )
         else:
-            reverse_now(uow, command)
+            reverse_now(uow, command, policy=self.policies.get(command.provider))
         return CommandOutcome(command=stored.id, state=CommandState.APPLIED)
 
     def _wait(self, uow: UnitOfWork, received: Received, stored: Stored) -> None:

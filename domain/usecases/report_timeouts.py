@@ -10,6 +10,7 @@ from domain.model.policy import ProviderPolicy
 from domain.ports.persistence import UnitOfWork
 from domain.rules.commands import CommandRefused
 from domain.rules.reporting import check_against_order, new_reversal
+from domain.rules.reversal import is_kept_for_the_end
 from domain.rules.reversing import hold
 
 
@@ -28,7 +29,7 @@ def report_timeout(
         Conflict: a concurrent unit of work was first with this payment; run the unit of work again.
     """
     payment = (command.provider, command.reference)
-    named = uow.orders.taken([payment]).get(payment)
+    named = uow.orders.taken([payment], reporting=True).get(payment)
     if named is not None and named.merchant != command.merchant:
         raise CommandRefused("reference", f"another merchant has named {command.reference!r} before")
     if named is not None and named.by_report:
@@ -42,17 +43,19 @@ def report_timeout(
         uow.apply([hold(order, now=uow.now, actor=actor)])
 
 
-def reverse_now(uow: UnitOfWork, command: ReverseNow) -> None:
+def reverse_now(uow: UnitOfWork, command: ReverseNow, *, policy: ProviderPolicy | None) -> None:
     """Bring the next attempt at a reversal forward to now; it asks first, whatever was planned.
 
     Raises:
-        CommandRefused: the merchant has no such reversal, or it has ended.
+        CommandRefused: the merchant has no such reversal, or it has ended, or only its last attempt is left.
     """
     reversal = uow.reversals.lock(command.provider, command.reference)
     if reversal is None or reversal.merchant != command.merchant:
         raise CommandRefused("reference", f"no timeout of {command.reference!r} was reported")
     if reversal.outcome is not None:
         raise CommandRefused("reference", f"its reversal has ended: {reversal.outcome}")
+    if policy is not None and is_kept_for_the_end(reversal, policy, uow.now):
+        raise CommandRefused("reference", "one attempt is left, and is kept for just before settlement")
     uow.reversals.plan(reversal, first_attempt(uow.now))
 
 

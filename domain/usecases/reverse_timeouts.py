@@ -80,7 +80,7 @@ class ReverseTimeouts:
         return frozenset(works | ({Work.DELIVER} if told else set()))
 
     def _brief(self, reversal: Reversal, row: Claimed, uow: UnitOfWork) -> Brief:
-        ask = ask_of(reversal, row, self.policies[reversal.provider], uow.now)
+        ask = ask_of(reversal, row, uow.now)
         call = None
         if ask is Ask.VOID:
             assert reversal.intent is not None

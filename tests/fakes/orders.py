@@ -40,7 +40,12 @@ class FakeOrders:
         wanted = set(payments)
         return {payment: order for payment, order in self._by_payment().items() if payment in wanted}
 
-    def taken(self, payments: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Named]:
+    def taken(
+        self,
+        payments: Iterable[tuple[str, str]],
+        *,
+        reporting: bool = False,  # noqa: ARG002 - nobody else is there
+    ) -> Mapping[tuple[str, str], Named]:
         orders = self._by_payment()
         reversals = {(r.provider, r.reference): r for r in self._tables.reversals.values()}
         rejections = {(r.provider, r.reference): r for r in self._tables.rejections.values()}

@@ -102,7 +102,7 @@ class Store:
             decision = reverse(
                 known,
                 answer,
-                asked=ask_of(known, claim.rows[0], self.policy, uow.now),
+                asked=ask_of(known, claim.rows[0], uow.now),
                 row=claim.rows[0],
                 order=uow.orders.lock_payments([payment]).get(payment),
                 policy=self.policy,

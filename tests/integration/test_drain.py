@@ -13,7 +13,7 @@ from domain.model.due_work import Due, Work
 from domain.model.order import Order
 from domain.model.reversal import ReversalDecision
 from domain.model.transaction import ReversalOutcome
-from tests.builders import NOON, PAYMENT, PROVIDER, a_record, a_report, an_order
+from tests.builders import NOON, PAYMENT, PROVIDER, a_record, a_report, a_reversal, an_order
 from tests.fakes.bench import Bench, SqlBench
 from tests.fakes.calls import Script
 from tests.unit.usecases.yard import WIDE, Yard, a_cancel, a_registration
@@ -147,6 +147,44 @@ class TestACommandAgainstADrain:
         assert all(order.cancel_request is not None for order in tables.orders.values())
         assert {row.kind for row in tables.due.values()} <= {"close", "cancel", "confirm"}
         assert len(tables.due) == len(orders)
+
+
+class TestATimeoutThatIsReportedWhileItsOrderIsRegistered:
+    def test_waits_for_the_order_and_holds_it(self, bench: Bench, engine: Engine) -> None:
+        yard = yards(engine, 1)[0]
+
+        with ThreadPoolExecutor(1) as threads, bench.units() as uow:
+            assert uow.orders.taken([(PROVIDER, PAYMENT)]) == {}
+            reporting = threads.submit(yard.receive, a_report())
+            wait_until_one_waits(engine)
+            order = an_order(id=uow.orders.next_ids(1)[0])
+            uow.orders.register([(order, Due(work=Work.POLL, at=NOON), None)], actor="merchant:shop")
+            uow.commit()
+            reporting.result(TOGETHER)
+
+        assert bench.order(order.id).transaction.reversing
+
+    def test_is_waited_for_and_then_known(self, bench: Bench, engine: Engine) -> None:
+        yard = yards(engine, 1)[0]
+
+        with ThreadPoolExecutor(1) as threads, bench.units() as uow:
+            assert uow.orders.taken([(PROVIDER, PAYMENT)], reporting=True) == {}
+            registering = threads.submit(yard.receive, a_registration())
+            wait_until_one_waits(engine)
+            uow.reversals.open(a_reversal(), Due(work=Work.REVERSE, at=NOON), actor="merchant:shop")
+            uow.commit()
+            registering.result(TOGETHER)
+
+        assert yard.the_order().transaction.reversing
+
+    def test_does_not_keep_registrations_from_one_another(self, bench: Bench, engine: Engine) -> None:
+        yard = yards(engine, 1)[0]
+
+        with bench.units() as uow:
+            uow.orders.taken([(PROVIDER, PAYMENT)])
+            yard.receive(a_registration(order="o-2", reference="pay-2"))
+
+        assert yard.the_order().reference == "o-2"
 
 
 class TestAReversalThatEndsWhileItsOrderIsRegistered:

@@ -54,7 +54,7 @@ reversals: Final = Table(
     CheckConstraint("digits BETWEEN 0 AND 18", name="digits"),
     CheckConstraint("response_code IN ('99', '797', '798', '799')", name="response_code"),
     CheckConstraint("cause IN ('no_response', 'partial_response', 'unintelligible_response')", name="cause"),
-    CheckConstraint("last_answer IN ('record', 'no_record', 'could_not_ask')", name="last_answer"),
+    CheckConstraint("last_answer IN ('record', 'no_record', 'not_believed', 'could_not_ask')", name="last_answer"),
     CheckConstraint(
         "outcome IN ('DECLINED', 'ALREADY_REVERSED', 'VOIDED', 'SETTLEMENT_PASSED', 'EXHAUSTED')", name="outcome"
     ),

@@ -144,7 +144,7 @@ class ReversalWorld:
         self._tokens += 1
         claimed = replace(self.row, claims=self.row.claims + 1)
         self.row, self.token = replace(claimed, due_at=self.now + LEASE), self._tokens
-        asked = ask_of(self.reversal, claimed, POLICY, self.now)
+        asked = ask_of(self.reversal, claimed, self.now)
         self.claims.append((asked, self.now))
         return Worker(token=self.token, row=claimed, reversal=self.reversal, asked=asked)
 

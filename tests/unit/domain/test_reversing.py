@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.model.answer import Answer, NoRecord, Refused, Unintelligible, Unreachable
+from domain.model.answer import Answer, NoRecord, Record, Refused, Unintelligible, Unreachable
 from domain.model.case import CaseKind
 from domain.model.decision import EntryKind
 from domain.model.due_work import Due, Work
@@ -131,8 +131,6 @@ class TestAnAnswerAboutTheOriginal:
             Unreachable(why="no answer"),
             Unintelligible(why="not JSON"),
             Refused(payment_status="paid"),
-            a_record("authorized", amount=money("1.00")),
-            a_record("voided", currency="USD"),
         ],
         ids=str,
     )
@@ -142,6 +140,21 @@ class TestAnAnswerAboutTheOriginal:
         assert decision.reversal == a_reversal(last_answer=LastAnswer.COULD_NOT_ASK, last_asked_at=NOON)
         assert decision.due == Due(work=Work.REVERSE, at=NOON + 30 * SECONDS, step=2)
         assert decision.intents == ()
+
+    @pytest.mark.parametrize(
+        "record", [a_record("authorized", amount=money("1.00")), a_record("voided", currency="USD")], ids=str
+    )
+    def test_that_does_not_fit_the_report_is_no_attempt_and_takes_its_time(self, record: Record) -> None:
+        decision = reversed_by(record, step=2)
+
+        assert decision.reversal == a_reversal(last_answer=LastAnswer.NOT_BELIEVED, last_asked_at=NOON)
+        assert decision.due == Due(work=Work.REVERSE, at=NOON + 30 * SECONDS, step=3)
+        assert decision.intents == ()
+
+    def test_that_does_not_fit_the_report_to_the_end_says_so_in_the_case(self) -> None:
+        decision = reversed_by(a_record("authorized", amount=money("1.00")), now=SETTLES)
+
+        assert "another amount or currency" in decision.openings[0].known
 
     def test_that_asks_for_patience_is_waited_for(self) -> None:
         decision = reversed_by(Unreachable(why="slow down", retry_after=4 * MINUTES))
@@ -257,16 +270,20 @@ class TestAReversalThatHasPassedSettlement:
         ("known", "cases"),
         [
             ({"last_answer": LastAnswer.NO_RECORD}, []),
+            ({}, [CaseKind.SETTLED_UNREVERSED]),
+            ({"last_answer": LastAnswer.COULD_NOT_ASK}, [CaseKind.SETTLED_UNREVERSED]),
             ({"last_answer": LastAnswer.NO_RECORD, "on_record": True}, [CaseKind.SETTLED_UNREVERSED]),
             ({"last_answer": LastAnswer.RECORD, "on_record": True}, [CaseKind.SETTLED_UNREVERSED]),
         ],
     )
-    def test_ends_by_what_was_known_last(self, known: dict[str, Any], cases: list[CaseKind]) -> None:
-        decision = reversed_by(None, a_reversal(**known), asked=Ask.NOTHING, now=SETTLES)
+    def test_and_is_on_no_record_ends_by_what_was_known_before(
+        self, known: dict[str, Any], cases: list[CaseKind]
+    ) -> None:
+        decision = reversed_by(NoRecord(), a_reversal(**known), now=SETTLES)
 
         assert decision.reversal.outcome is ReversalOutcome.SETTLEMENT_PASSED
         assert [opening.kind for opening in decision.openings] == cases
-        assert (decision.due, decision.attempt) == (None, None)
+        assert decision.due is None
 
     def test_ends_with_a_case_if_it_could_not_be_asked_about(self) -> None:
         decision = reversed_by(Unreachable(why="no answer"), now=SETTLES)
@@ -389,7 +406,7 @@ class TestTheEventOfAnEnd:
     def test_says_that_a_transaction_was_never_on_record(self) -> None:
         known = a_reversal(last_answer=LastAnswer.NO_RECORD, last_asked_at=LAST)
 
-        decision = reversed_by(None, known, asked=Ask.NOTHING, now=SETTLES)
+        decision = reversed_by(NoRecord(), known, now=SETTLES)
 
         assert decision.event is not None
         assert decision.event.data["on_record"] is False

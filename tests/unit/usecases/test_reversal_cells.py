@@ -102,14 +102,15 @@ FAULTS: Final[Mapping[str, Fault]] = {
 Row = tuple[End, End, End]
 AS_EVER: Row = (VOIDED, DECLINED, NEVER)
 SETTLED: Row = (TAKEN, DECLINED, NEVER)
+LATE: Row = (TAKEN, DECLINED, LOST_NEVER)
 NOBODY_SAID: Row = (UNASKED, UNASKED, UNASKED)
 ONE_LOST: Row = (TAKEN, LOST_DECLINED, LOST_NEVER)
 ALL_TOO_LATE: Row = (TOO_LATE, TOO_LATE_DECLINED, NEVER)
 CELLS: Final[Mapping[str, tuple[Row, Row, Row]]] = {
     #                               brief                         lasting                       late
-    "none":                         (AS_EVER,                     AS_EVER,                      SETTLED),
-    "slow":                         (AS_EVER,                     AS_EVER,                      SETTLED),
-    "late record":                  (AS_EVER,                     ALL_TOO_LATE,                 ALL_TOO_LATE),
+    "none":                         (AS_EVER,                     AS_EVER,                      LATE),
+    "slow":                         (AS_EVER,                     AS_EVER,                      LATE),
+    "late record":                  (AS_EVER,                     ALL_TOO_LATE,                 ONE_LOST),
     "inquiry: silent":              (AS_EVER,                     NOBODY_SAID,                  ONE_LOST),
     "inquiry: dropped":             (AS_EVER,                     NOBODY_SAID,                  ONE_LOST),
     "inquiry: cut":                 (AS_EVER,                     NOBODY_SAID,                  ONE_LOST),
@@ -117,22 +118,22 @@ CELLS: Final[Mapping[str, tuple[Row, Row, Row]]] = {
     "inquiry: 5xx":                 (AS_EVER,                     NOBODY_SAID,                  ONE_LOST),
     "inquiry: 429":                 (AS_EVER,                     NOBODY_SAID,                  ONE_LOST),
     "inquiry: of another":          (AS_EVER,                     NOBODY_SAID,                  ONE_LOST),
-    "void: silent before":          (AS_EVER,                     SETTLED,                      SETTLED),
-    "void: silent after":           (AS_EVER,                     AS_EVER,                      SETTLED),
-    "void: dropped before":         (AS_EVER,                     SETTLED,                      SETTLED),
-    "void: dropped after":          (AS_EVER,                     AS_EVER,                      SETTLED),
-    "void: cut":                    (AS_EVER,                     AS_EVER,                      SETTLED),
-    "void: garbled":                (AS_EVER,                     AS_EVER,                      SETTLED),
-    "void: 5xx before":             (AS_EVER,                     SETTLED,                      SETTLED),
-    "void: 5xx after":              (AS_EVER,                     AS_EVER,                      SETTLED),
-    "void: 429":                    (AS_EVER,                     SETTLED,                      SETTLED),
-    "void: refused, settled":       (SETTLED,                     SETTLED,                      SETTLED),
-    "void: refused, voided":        ((ALREADY, DECLINED, NEVER),  (ALREADY, DECLINED, NEVER),   SETTLED),
-    "void: refused, declined":      ((DECLINED, DECLINED, NEVER), (DECLINED, DECLINED, NEVER),  SETTLED),
-    "void: refused as it is":       (SETTLED,                     SETTLED,                      SETTLED),
-    "void: refused for no reason":  (AS_EVER,                     SETTLED,                      SETTLED),
-    "void: refused in other words": (AS_EVER,                     SETTLED,                      SETTLED),
-    "void: no record":              (AS_EVER,                     SETTLED,                      SETTLED),
+    "void: silent before":          (AS_EVER,                     SETTLED,                      LATE),
+    "void: silent after":           (AS_EVER,                     AS_EVER,                      LATE),
+    "void: dropped before":         (AS_EVER,                     SETTLED,                      LATE),
+    "void: dropped after":          (AS_EVER,                     AS_EVER,                      LATE),
+    "void: cut":                    (AS_EVER,                     AS_EVER,                      LATE),
+    "void: garbled":                (AS_EVER,                     AS_EVER,                      LATE),
+    "void: 5xx before":             (AS_EVER,                     SETTLED,                      LATE),
+    "void: 5xx after":              (AS_EVER,                     AS_EVER,                      LATE),
+    "void: 429":                    (AS_EVER,                     SETTLED,                      LATE),
+    "void: refused, settled":       (SETTLED,                     SETTLED,                      LATE),
+    "void: refused, voided":        ((ALREADY, DECLINED, NEVER),  (ALREADY, DECLINED, NEVER),   LATE),
+    "void: refused, declined":      ((DECLINED, DECLINED, NEVER), (DECLINED, DECLINED, NEVER),  LATE),
+    "void: refused as it is":       (SETTLED,                     SETTLED,                      LATE),
+    "void: refused for no reason":  (AS_EVER,                     SETTLED,                      LATE),
+    "void: refused in other words": (AS_EVER,                     SETTLED,                      LATE),
+    "void: no record":              (AS_EVER,                     SETTLED,                      LATE),
 }  # fmt: skip
 WHEN: Final = ("brief", "lasting", "late")
 TRUTHS: Final[Mapping[str, str | None]] = {

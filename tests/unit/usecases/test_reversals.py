@@ -20,6 +20,7 @@ from tests.builders import (
     PROVIDER,
     SECONDS,
     a_merchant,
+    a_policy,
     a_record,
     a_report,
     money,
@@ -399,3 +400,15 @@ class TestAReversal:
 
         assert refused(yard) == ["intake.reverse_now"]
         assert yard.bench.due(the_reversal(yard).id) is None
+
+    def test_is_not_taken_up_with_the_attempt_that_is_kept_for_the_end(self, bench: Bench) -> None:
+        yard = Yard(bench, policy=a_policy(most_attempts=2))
+        yard.receive(a_report())
+        yard.provider.says(PAYMENT, a_record("pending"))
+        yard.poll()
+        planned = its_row(yard).due_at
+
+        yard.receive(NOW)
+
+        assert refused(yard) == ["intake.reverse_now"]
+        assert its_row(yard).due_at == planned == SETTLES - 5 * MINUTES

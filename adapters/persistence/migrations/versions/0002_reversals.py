@@ -53,7 +53,8 @@ def upgrade() -> None:
             "cause IN ('no_response', 'partial_response', 'unintelligible_response')", name=op.f("ck_reversals_cause")
         ),
         sa.CheckConstraint(
-            "last_answer IN ('record', 'no_record', 'could_not_ask')", name=op.f("ck_reversals_last_answer")
+            "last_answer IN ('record', 'no_record', 'not_believed', 'could_not_ask')",
+            name=op.f("ck_reversals_last_answer"),
         ),
         sa.CheckConstraint(f"outcome IN ({_OUTCOMES})", name=op.f("ck_reversals_outcome")),
         sa.CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name=op.f("ck_reversals_ended_at_some_time")),
