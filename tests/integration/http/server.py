@@ -41,6 +41,7 @@ class Server:
     log: Path
     process: "subprocess.Popen[bytes]"
     keys: dict[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def call(self, method: str, path: str, *, key: str | None = "shop", **given: Any) -> requests.Response:
         """Call by the key of that name, or by none."""
@@ -78,6 +79,12 @@ class Server:
     def put(self, kind: str, *entries: object, key: str = "shop", **given: Any) -> requests.Response:
         """Put entries of master data."""
         return self.call("PUT", f"/v1/master-data/{kind}", key=key, json={"entries": entries}, **given)
+
+    def drain(self) -> None:
+        """Do all that is due, as a process of its own."""
+        command = [sys.executable, "-c", "from adapters.cli.main import main; main()", "drain"]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, check=False, capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stderr.decode()[-3000:]
 
     def ask(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:
@@ -152,7 +159,7 @@ def serving(
             start_new_session=True,
         )
     try:
-        server = Server(f"http://127.0.0.1:{port}", engine, log, process, {"operator": ADMIN_KEY})
+        server = Server(f"http://127.0.0.1:{port}", engine, log, process, {"operator": ADMIN_KEY}, environment)
         until(lambda: _lives(server), server)
         with engine.begin() as connection:
             for merchant in ("shop", "rival"):

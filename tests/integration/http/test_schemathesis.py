@@ -16,6 +16,8 @@ CONFIG: Final = """
 merchant = "shop"
 order = "A1"
 provider = "acme"
+reference = "pay-T1"
+kind = "stores"
 
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", 401, 403, 404, 409, 422]
@@ -26,6 +28,9 @@ class TestTheDocument:
     @pytest.mark.parametrize("key", ["shop", "operator"])
     def test_is_what_the_server_does(self, server: Server, tmp_path: Path, key: str) -> None:
         server.register("A1")
+        server.report("pay-T1")
+        server.put("stores", {"key": "s-1"})
+        server.reject("R1")
         (tmp_path / "schemathesis.toml").write_text(CONFIG)
 
         done = subprocess.run(
