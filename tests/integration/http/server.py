@@ -72,7 +72,8 @@ class Server:
     def reject(self, order: str, *, item: str = "tea", **fields: object) -> str:
         """Register an order whose line item is not known; return its rejection."""
         self.screen()
-        answer = self.register(order, **{"bill": {"number": f"B-{order}", "line_items": [item]}, **fields})
+        bill = {"number": f"B-{order}", "line_items": [item]}
+        answer = self.post("/v1/orders", {**an_order(order), "bill": bill, **fields})
         assert answer.status_code == 202, answer.text
         return str(answer.json()["rejected"]["rejection"])
 
