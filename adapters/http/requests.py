@@ -27,6 +27,15 @@ def body_with(model: type[BaseModel], *, without: tuple[str, ...] = ()) -> dict[
     return _body([_reference(model)], required=bool(needed))
 
 
+def _one_of_many() -> dict[str, Any]:
+    """One order that is wrong keeps none of the others out, so the document allows what the answer then tells of."""
+    any_object = {
+        "type": "object",
+        "description": "One that is not such an order is not kept, and the answer says why.",
+    }
+    return {"anyOf": [_reference(_ONE), any_object]}
+
+
 def schemas() -> Mapping[str, Any]:
     """Return {name: schema} of every body that a route has described."""
     models = [(model, "validation") for model in _described]
@@ -39,7 +48,7 @@ def schemas() -> Mapping[str, Any]:
         "type": "object",
         "title": "RegisterOrders",
         "required": ["orders"],
-        "properties": {"orders": {"type": "array", "minItems": 1, "maxItems": MOST_ORDERS, "items": _reference(_ONE)}},
+        "properties": {"orders": {"type": "array", "minItems": 1, "maxItems": MOST_ORDERS, "items": _one_of_many()}},
     }
     return {f"{name}{_SUFFIX}": schema for name, schema in made.items()}
 

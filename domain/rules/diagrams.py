@@ -62,7 +62,8 @@ _ATTEMPT_MEANS: Final[Mapping[A, str]] = MappingProxyType({
 _SAID: Final[Mapping[Said, str]] = MappingProxyType({
     Said.SETTLED: "the same, and settled",
     Said.NO_RECORD: "no record",
-    Said.COULD_NOT_ASK: "nothing that we could read, or of another payment",
+    Said.NOT_BELIEVED: "something of another payment, amount or currency",
+    Said.COULD_NOT_ASK: "nothing that we could read",
 })  # fmt: skip
 _OUTCOME_MEANS: Final[Mapping[R, str]] = MappingProxyType({
     R.DECLINED: "nothing was taken, so nothing is to be undone",
