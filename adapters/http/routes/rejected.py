@@ -13,7 +13,7 @@ from adapters.http.commands import ACCEPTED, Giving, accepted, own, refusal
 from adapters.http.cursors import page, place_of
 from adapters.http.desk import Here, Merchant, Scope
 from adapters.http.envelope import unmasked
-from adapters.http.problems import CONFLICT, NOT_FOUND, Problem
+from adapters.http.problems import CONFLICT, NOT_FOUND, Problem, invalid
 from adapters.http.requests import body_of, body_with
 from adapters.http.routing import USUAL, Cursor, Id, Limit, Moment, problems, resource, taking
 from adapters.http.sanity_models import (
@@ -72,8 +72,9 @@ def show_all(  # noqa: PLR0917 - each is a filter of its own name
     return page(rows, limit, key=("rejection",), item=dict)
 
 
+# A number, so that the address that is called `retrigger` is none of these.
 @router.get(
-    "/rejected-transactions/{id}",
+    "/rejected-transactions/{id:int}",
     operation_id="getRejectedTransaction",
     response_model=RejectedTransactionDetail,
     responses=problems(404),
@@ -118,6 +119,8 @@ def retrigger(commands: Giving) -> Response:
 )
 def mark_failed(commands: Giving, id: Id) -> Response:  # noqa: A002
     """Give a rejected transaction up for good; one that became an order meanwhile is a conflict."""
+    if commands.body.get("transactions") not in (None, [id], [str(id)]):
+        raise invalid("transactions", "is not the one of the address, and may be left out")
     fields = {**own(commands.body, merchant=commands.merchant), "transactions": [id]}
     with commands.desk.reading() as connection:
         if sanity_queue.merchants_of(connection, [id]).get(id) != commands.merchant:

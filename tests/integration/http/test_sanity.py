@@ -131,6 +131,7 @@ class TestRejectedTransactions:
 
         assert (first.status_code, first.json()) == (202, {"merchant": "shop", "rejection": key, "repeat": False})
         assert again.json()["repeat"] is True
+        assert server.post(address, {"transactions": ["1", key]}).status_code == 422
         shown = server.get(first.headers["Location"]).json()
         assert (shown["status"], shown["note"]) == ("PERMANENT_FAILED", "no such tea")
         assert shown["decided_by"].startswith("merchant:")

@@ -19,6 +19,10 @@ provider = "acme"
 reference = "pay-T1"
 kind = "stores"
 
+[[operations]]
+include-path-regex = "/rejected-transactions/"
+parameters = {{ id = {rejection} }}
+
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", 401, 403, 404, 409, 422]
 """
@@ -30,8 +34,8 @@ class TestTheDocument:
         server.register("A1")
         server.report("pay-T1")
         server.put("stores", {"key": "s-1"})
-        server.reject("R1")
-        (tmp_path / "schemathesis.toml").write_text(CONFIG)
+        rejection = server.reject("R1")
+        (tmp_path / "schemathesis.toml").write_text(CONFIG.format(rejection=rejection))
 
         done = subprocess.run(
             [
