@@ -98,8 +98,10 @@ class Commands:
         """
         rejected = rejected_among(connection, self.merchant, [order]).get(order)
         if rejected is None:
-            raise Problem(NOT_FOUND)
-        if name not in _MAY_WAIT:
+            # Unless it was added just now, between the two looks.
+            if listings.order_id(connection, self.merchant, order) is None:
+                raise Problem(NOT_FOUND)
+        elif name not in _MAY_WAIT:
             reason = f"its transaction was rejected and is {rejected['status']}: {rejected['address']}"
             raise Problem(CONFLICT, errors=(FieldError(field="order", reason=reason),))
 

@@ -5,6 +5,7 @@
 // Ends with status 0 once the broker has the message. `send` may as well be imported.
 
 import { randomUUID } from "node:crypto";
+import { realpathSync } from "node:fs";
 import { connect as connectPlain } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { pathToFileURL } from "node:url";
@@ -75,7 +76,8 @@ function encoded(parts) {
   return `*${parts.length}\r\n` + parts.map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`).join("");
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+// Run, and not imported; also where a link led here.
+if (process.argv[1] && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) {
   const [brokerUrl, task, fields] = process.argv.slice(2);
   if (fields === undefined) {
     console.error("usage: node producer.mjs BROKER_URL TASK FIELDS_AS_JSON");

@@ -37,10 +37,10 @@ ORDER: Final = {
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed: Debian has it as `nodejs`")
 
 
-def produce(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def produce(*arguments: str, script: Path = EXAMPLE) -> "subprocess.CompletedProcess[str]":
     assert NODE is not None
     return subprocess.run(
-        [NODE, str(EXAMPLE), *arguments], check=False, capture_output=True, text=True, timeout=SOON, cwd="/"
+        [NODE, str(script), *arguments], check=False, capture_output=True, text=True, timeout=SOON, cwd="/"
     )
 
 
@@ -101,6 +101,12 @@ class TestTheExampleForNode:
         assert simulator.calls("acme") >= 1
         with engine.connect() as connection:
             assert run(connection, "SELECT count(*) FROM refused_messages", {}).scalar_one() == 0
+
+    def test_is_run_by_a_link_too(self, tmp_path: Path) -> None:
+        link = tmp_path / "producer.mjs"
+        link.symlink_to(EXAMPLE)
+
+        assert produce(script=link).returncode == 2
 
     def test_says_why_nothing_was_sent(self, broker: Broker) -> None:
         for arguments, status, said in (

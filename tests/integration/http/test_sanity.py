@@ -258,6 +258,17 @@ class TestMasterData:
 
         assert (shown["version"], shown["items"][0]["options"]) == (3, ["red"])
 
+    def test_is_put_once_under_its_idempotency_key(self, server: Server) -> None:
+        headers = {"Idempotency-Key": "k"}
+
+        first, other, again = (
+            server.put("stores", {"key": "s", "options": [option]}, headers=headers if option == "a" else {})
+            for option in "aba"
+        )
+
+        assert (first.status_code, other.status_code, again.headers["Idempotency-Replayed"]) == (202, 202, "true")
+        assert server.get("/v1/master-data/stores").json()["items"][0]["options"] == ["b"]
+
     def test_is_shown_page_by_page_whatever_its_keys(self, server: Server) -> None:
         keys = sorted(["a", "b", "𝄞" * 128, "ü" * 128])
         server.put("stores", *({"key": key} for key in keys))
