@@ -167,10 +167,10 @@ def is_kept_for_the_end(reversal: Reversal, policy: ProviderPolicy, now: datetim
 def needs_a_person(before: Reversal, reversal: Reversal, outcome: ReversalOutcome) -> bool:
     """Whether an end leaves money that may be the customer's.
 
-    What was never on record is closed, and said so, if an attempt before the last look said the same: of one that was
-    first asked about after its settlement, a single answer is too little to go by.
+    What was never on record is closed, and said so, unless it was first asked about after its settlement: then a single
+    answer is too little to go by.
     """
     if outcome not in (ReversalOutcome.SETTLEMENT_PASSED, ReversalOutcome.EXHAUSTED):
         return False
-    twice = before.last_answer is LastAnswer.NO_RECORD and reversal.last_answer is LastAnswer.NO_RECORD
-    return reversal.on_record or not twice
+    asked_in_time = before.last_answer in (LastAnswer.NO_RECORD, LastAnswer.COULD_NOT_ASK)
+    return reversal.on_record or reversal.last_answer is not LastAnswer.NO_RECORD or not asked_in_time

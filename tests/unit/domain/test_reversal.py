@@ -365,7 +365,7 @@ class TestAnEnd:
 
         assert needs_a_person(known, known, outcome) is a_case
 
-    @pytest.mark.parametrize("before", [None, LastAnswer.COULD_NOT_ASK, LastAnswer.NOT_BELIEVED])
+    @pytest.mark.parametrize("before", [None, LastAnswer.NOT_BELIEVED])
     def test_needs_a_person_where_a_single_answer_said_that_there_is_no_record(self, before: LastAnswer | None) -> None:
         known = a_reversal(last_answer=LastAnswer.NO_RECORD)
 

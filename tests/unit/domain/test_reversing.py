@@ -271,7 +271,7 @@ class TestAReversalThatHasPassedSettlement:
         [
             ({"last_answer": LastAnswer.NO_RECORD}, []),
             ({}, [CaseKind.SETTLED_UNREVERSED]),
-            ({"last_answer": LastAnswer.COULD_NOT_ASK}, [CaseKind.SETTLED_UNREVERSED]),
+            ({"last_answer": LastAnswer.COULD_NOT_ASK}, []),
             ({"last_answer": LastAnswer.NO_RECORD, "on_record": True}, [CaseKind.SETTLED_UNREVERSED]),
             ({"last_answer": LastAnswer.RECORD, "on_record": True}, [CaseKind.SETTLED_UNREVERSED]),
         ],
