@@ -109,7 +109,7 @@ def _learn_of_original(attempt: _Attempt, answer: Answer) -> Next:
         known,
         attempts=known.attempts + (said in COUNTED),
         on_record=known.on_record or said in COUNTED,
-        last_answer=_LAST.get(said, LastAnswer.RECORD),
+        last_answer=_last_answer(known, said, now=attempt.now),
         last_asked_at=attempt.now,
         provider_status=answer.status if isinstance(answer, Record) and said in COUNTED else known.provider_status,
     )
@@ -120,6 +120,14 @@ def _learn_of_original(attempt: _Attempt, answer: Answer) -> Next:
     if said is Said.COULD_NOT_ASK:
         return _again_soon(attempt, answer)
     return after_inquiry(attempt.reversal, said, step=attempt.step, policy=attempt.policy, now=attempt.now)
+
+
+def _last_answer(known: Reversal, said: Said, *, now: datetime) -> LastAnswer:
+    """What is known last decides how it ends: a last look that fails does not take back that there was no record."""
+    in_vain = said is Said.COULD_NOT_ASK and now >= known.settles_at
+    if in_vain and known.last_answer is LastAnswer.NO_RECORD:
+        return LastAnswer.NO_RECORD
+    return _LAST.get(said, LastAnswer.RECORD)
 
 
 def _is_undone(answer: Answer) -> bool:

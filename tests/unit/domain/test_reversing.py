@@ -285,6 +285,14 @@ class TestAReversalThatHasPassedSettlement:
         assert [opening.kind for opening in decision.openings] == cases
         assert decision.due is None
 
+    def test_ends_by_the_last_attempt_before_it_if_the_last_look_fails(self) -> None:
+        known = a_reversal(last_answer=LastAnswer.NO_RECORD, last_asked_at=LAST)
+
+        decision = reversed_by(Unreachable(why="no answer"), known, now=SETTLES)
+
+        assert decision.reversal.outcome is ReversalOutcome.SETTLEMENT_PASSED
+        assert decision.openings == ()
+
     def test_ends_with_a_case_if_it_could_not_be_asked_about(self) -> None:
         decision = reversed_by(Unreachable(why="no answer"), now=SETTLES)
 
