@@ -91,20 +91,20 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def retry_after(self) -> timedelta | None:
-        """How long we are asked to wait: seconds or an HTTP date (RFC 9110, 10.2.3); None if it says nothing sensible.
+        """How long we are asked to wait, a month at most: seconds or an HTTP date (RFC 9110, 10.2.3); None if it says neither.
 
         A date is measured against the answer's own `Date`, so that no clock of ours has a say where both are given.
         """
         value = self.header("retry-after") or ""
         if value.isascii() and value.isdecimal():
-            wait = timedelta(seconds=int(value[:_ABSURD_DIGITS]))
+            wait = timedelta(seconds=int(value.lstrip("0")[:_ABSURD_DIGITS] or "0"))
         else:
             try:
                 until = _http_date(value)
                 wait = until - (_http_date(dated) if (dated := self.header("date")) else datetime.now(UTC))
             except (ValueError, OverflowError):
                 return None
-        return wait if timedelta() <= wait <= LONGEST_SENSIBLE_WAIT else None
+        return min(wait, LONGEST_SENSIBLE_WAIT) if wait >= timedelta() else None
 
 
 def _http_date(text: str) -> datetime:

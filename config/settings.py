@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     drain_seconds: Seconds = Field(default_factory=_drain_within)
     wave_seconds: Seconds = 0.25
     wave_size: Annotated[int, Field(ge=1, le=10_000)] = 100
-    callback_seconds: Annotated[Seconds, Field(le=120)] = 20.0
+    callback_seconds: Annotated[Seconds, Field(le=120)] = 15.0
     mail_seconds: Annotated[Seconds, Field(le=120)] = 30.0
     intake_queue_type: Literal["default", "quorum"] = "default"
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2

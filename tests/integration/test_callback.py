@@ -120,6 +120,14 @@ class TestAnEndpoint:
                 DeliveryAnswer(delivered=False, status=429, retry_after=timedelta(hours=1)),
             ),
             (
+                an_answer(429, Retry_After="99999999999"),
+                DeliveryAnswer(delivered=False, status=429, retry_after=timedelta(days=30)),
+            ),
+            (
+                an_answer(503, Retry_After="Fri, 31 Dec 9999 23:59:59 GMT"),
+                DeliveryAnswer(delivered=False, status=503, retry_after=timedelta(days=30)),
+            ),
+            (
                 an_answer(503, Retry_After="Wed, 01 Jan 2020 00:00:00 GMT"),
                 DeliveryAnswer(delivered=False, status=503),
             ),

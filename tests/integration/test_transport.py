@@ -181,12 +181,22 @@ class TestAnAnswer:
 
     @pytest.mark.parametrize(
         "given",
-        ["-5", "1.5", "soon", "99999999999", "Thu, 01 Jan 2026 00:00:00 GMT", "Fri, 99 Foo 2026 00:00:00 GMT", ""],
+        ["-5", "1.5", "soon", "٣", "1,2", "Thu, 01 Jan 2026 00:00:00 GMT", "Fri, 99 Foo 2026 00:00:00 GMT", ""],
     )
     def test_asks_for_no_delay_where_it_is_not_sensible(self, given: str) -> None:
         lines = (f"Retry-After: {given}\r\n".encode(), b"Date: Fri, 02 Jan 2026 00:00:00 GMT\r\n")
 
         assert Response(503, b"", lines).retry_after is None
+
+    @pytest.mark.parametrize("given", ["2592001", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"])
+    def test_asks_for_a_month_where_it_asks_for_more(self, given: str) -> None:
+        lines = (f"Retry-After: {given}\r\n".encode(), b"Date: Fri, 02 Jan 2026 00:00:00 GMT\r\n")
+
+        assert Response(503, b"", lines).retry_after == timedelta(days=30)
+
+    def test_asks_for_as_many_seconds_as_it_says_whatever_zeros_stand_before_them(self) -> None:
+        assert Response(503, b"", (b"Retry-After: 00000000000005\r\n",)).retry_after == timedelta(seconds=5)
+        assert Response(503, b"", (b"Retry-After: 000\r\n",)).retry_after == timedelta()
 
     def test_asks_for_a_delay_with_a_date_against_its_own(self) -> None:
         lines = (b"retry-after: Fri, 02 Jan 2026 00:01:30 GMT\r\n", b"DATE: Fri, 02 Jan 2026 00:00:00 GMT\r\n")

@@ -21,7 +21,7 @@ class TestSettings:
         assert settings.home == tmp_path / ".trueup"
         assert (str(settings.http_address), str(settings.flower_address)) == ("127.0.0.1:8080", "127.0.0.1:5555")
         assert (settings.sweep_seconds, settings.lease_seconds, settings.drain_seconds) == (1, 30, 15)
-        assert settings.callback_allow_hosts == ()
+        assert (settings.callback_allow_hosts, settings.callback_seconds) == ((), 15)
 
     def test_come_from_the_process_environment_unless_another_is_given(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TRUEUP_SWEEP_SECONDS", "0.2")
