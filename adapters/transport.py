@@ -91,7 +91,7 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def retry_after(self) -> timedelta | None:
-        """How long we are asked to wait, a month at most: seconds or an HTTP date (RFC 9110, 10.2.3); None if it says neither.
+        """How long we are asked to wait, a month at most: seconds or an HTTP date (RFC 9110, 10.2.3); else None.
 
         A date is measured against the answer's own `Date`, so that no clock of ours has a say where both are given.
         """
