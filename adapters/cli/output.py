@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -55,23 +54,15 @@ def text(value: object) -> str:
             return "yes" if value else "no"
         case datetime():
             return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
-        case Decimal():
-            return plain(value)
         case dict():
             return ", ".join(f"{key} {text(part)}" for key, part in value.items() if part is not None)
         case _:
             return str(value)
 
 
-def plain(amount: Decimal) -> str:
-    """Return an amount without the zeros that NUMERIC(38,18) brings along."""
-    written = f"{amount:f}"
-    return written.rstrip("0").rstrip(".") if "." in written else written
-
-
 def json_of(record: Any) -> dict[str, Any]:
-    """Return a row as JSON has it: amounts in strings, as everywhere at our doors."""
-    return {key: plain(part) if isinstance(part, Decimal) else part for key, part in dict(record).items()}
+    """Return a row as an object of JSON."""
+    return dict(record)
 
 
 def _console() -> Console:

@@ -16,17 +16,7 @@ from domain.model.transaction import AttemptState, OperationKind, OperationState
 
 T = TypeVar("T")
 
-Money = Annotated[str, Field(description="A decimal in major units.", examples=["12.30"])]
-
-
-def plain(amount: Decimal) -> str:
-    """Return an amount without the zeros that NUMERIC(38,18) brings along."""
-    written = f"{amount:f}"
-    return written.rstrip("0").rstrip(".") if "." in written else written
-
-
-# An amount whose currency has no known number of decimals here.
-PlainMoney = Annotated[Decimal, PlainSerializer(plain, return_type=str)]
+Money = Annotated[str, Field(description="In major units, with all the decimals of its currency.", examples=["12.30"])]
 
 
 class Page(BaseModel, Generic[T]):
@@ -158,7 +148,7 @@ class Case(BaseModel):
     order: str | None
     known: str
     provider_says: str | None
-    amount_at_risk: PlainMoney | None
+    amount_at_risk: Money | None
     currency: str | None
     deadline: datetime | None = Field(description="Until when something can still be done, where there is such a time.")
     details: Mapping[str, Any]

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from adapters.http.models import NextAction, PlainMoney
+from adapters.http.models import Money, NextAction
 from domain.model.case import CaseKind
 from domain.model.order import OrderStatus
 from domain.model.reversal import LastAnswer, TimeoutCause
@@ -27,7 +27,7 @@ class Timeout(BaseModel):
     reference: str
     order: str | None = Field(description="The order whose payment it is; else what the report called it.")
     order_status: OrderStatus | None = Field(description="Only where the payment is an order's own.")
-    amount: PlainMoney
+    amount: Money
     currency: str
     response_code: str
     cause: TimeoutCause | None

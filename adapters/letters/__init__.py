@@ -25,6 +25,8 @@ _OPTIONAL: Final = (
     "order",
     "provider_says",
     "amount_at_risk",
+    "deadline",
+    "where",
     "link",
     "reason",
     "canceled_by",

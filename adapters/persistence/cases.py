@@ -9,11 +9,13 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from adapters.persistence import letters
+from adapters.persistence.amounts import DIGITS_OF_CASE
 from adapters.persistence.columns import Columns, run, to_json
 from adapters.persistence.outbox import Named
 from domain.model.case import CaseKind, CaseOpening
 from domain.model.event import Event, EventType
 from domain.model.mail import CaseNews, Letter
+from domain.model.money import Currency
 from domain.rules.mails import letters_of_case
 
 _OPENED: Final = Columns(
@@ -25,15 +27,16 @@ _OPENED: Final = Columns(
     known="text",
     provider_says="text",
     amount_at_risk="numeric",
+    at_risk="text",
     currency="text",
     deadline="timestamptz",
     details="jsonb",
     actor="text",
     mailed="boolean",
 )
-_TOLD: Final = """
-k.id, k.kind, k.merchant, k.order_id, k.known, k.provider_says, k.amount_at_risk, k.currency, k.deadline,
-(SELECT reference FROM orders o WHERE o.id = k.order_id)
+_TOLD: Final = f"""
+c.id, c.kind, c.merchant, c.order_id, c.known, c.provider_says, c.amount_at_risk, c.currency, c.deadline,
+{DIGITS_OF_CASE}, (SELECT reference FROM orders o WHERE o.id = c.order_id)
 """
 _OPEN: Final = f"""
 WITH opened AS (
@@ -48,22 +51,24 @@ WITH opened AS (
 ), entered AS (
     INSERT INTO case_entries (case_id, at, actor, kind, note, details)
     SELECT k.id, %(now)s, k.opened_by, 'opened', k.known,
-           jsonb_build_object('provider_says', k.provider_says, 'amount_at_risk', k.amount_at_risk)
+           jsonb_build_object('provider_says', k.provider_says, 'amount_at_risk', (
+               SELECT c.at_risk FROM {_OPENED.table} WHERE c.subject = k.subject AND c.kind = k.kind
+                AND c.amount_at_risk = k.amount_at_risk LIMIT 1))
     FROM opened k
 )
-SELECT {_TOLD}, k.mailed, (SELECT {letters.CORRESPONDENT} FROM merchants m WHERE m.id = k.merchant) FROM opened k
+SELECT {_TOLD}, c.mailed, (SELECT {letters.CORRESPONDENT} FROM merchants m WHERE m.id = c.merchant) FROM opened c
 """
 # A finding joins the open case, unless it says what the case knows: a provider that is away is found so every minute.
 _JOIN: Final = f"""
 WITH joined AS (
-    SELECT DISTINCT ON (k.id, c.known, c.provider_says, c.amount_at_risk)
+    SELECT DISTINCT ON (k.id, c.known, c.provider_says, c.at_risk)
            k.id, c.known, c.actor, k.provider_says AS said_before, c.provider_says, c.deadline,
            c.details::jsonb AS details,
-           jsonb_build_object('provider_says', c.provider_says, 'amount_at_risk', c.amount_at_risk) AS says
+           jsonb_build_object('provider_says', c.provider_says, 'amount_at_risk', c.at_risk) AS says
     FROM {_OPENED.table} JOIN cases k ON k.subject = c.subject AND k.kind = c.kind AND k.closed_at IS NULL
     WHERE NOT EXISTS (
         SELECT FROM case_entries e WHERE e.case_id = k.id AND e.note = c.known AND e.kind IN ('opened', 'finding')
-         AND e.details @> jsonb_build_object('provider_says', c.provider_says, 'amount_at_risk', c.amount_at_risk))
+         AND e.details @> jsonb_build_object('provider_says', c.provider_says, 'amount_at_risk', c.at_risk))
 ), entered AS (
     INSERT INTO case_entries (case_id, at, actor, kind, note, details)
     SELECT j.id, %(now)s, j.actor, 'finding', j.known,
@@ -85,7 +90,7 @@ WITH closed AS (
     INSERT INTO case_entries (case_id, at, actor, kind, note)
     SELECT k.id, %(now)s, k.closed_by, 'closed', k.note FROM closed k
 )
-SELECT {_TOLD}, k.note, k.closed_by FROM closed k
+SELECT {_TOLD}, c.note, c.closed_by FROM closed c
 """
 _ENTRY: Final = """
 INSERT INTO case_entries (case_id, at, actor, kind, note, details)
@@ -100,8 +105,7 @@ class About:
     subject: int
     merchant: str | None
     order_id: int | None
-    currency: str | None
-    digits: int = 18
+    currency: Currency | None
     actor: str = "system"
     mailed: bool = True  # whether mails tell of it, to whomever it concerns
 
@@ -122,7 +126,8 @@ def open_cases(
             opening.known,
             opening.provider_says,
             opening.amount_at_risk,
-            about.currency,
+            _written(opening.amount_at_risk, about.currency),
+            None if about.currency is None else about.currency.code,
             opening.deadline,
             to_json(dict(opening.details)),
             about.actor,
@@ -135,7 +140,7 @@ def open_cases(
     opened = run(connection, _OPEN, _OPENED.parameters(rows, now=now)).fetchall()
     if len(opened) < len(rows):
         run(connection, _JOIN, _OPENED.parameters(rows, now=now))
-    letters.write(connection, [letter for row in opened if row[10] is not None for letter in _letters(row)], now=now)
+    letters.write(connection, [letter for row in opened if row[11] is not None for letter in _letters(row)], now=now)
     return [_told(row, EventType.CASE_OPENED, "opened") for row in opened if _is_told(row)]
 
 
@@ -148,7 +153,7 @@ def close_cases(
         return []
     closed = run(connection, _CLOSE, _CLOSED.parameters(rows, now=now))
     return [
-        _told(row, EventType.CASE_CLOSED, "closed", note=row[10], closed_by=row[11]) for row in closed if _is_told(row)
+        _told(row, EventType.CASE_CLOSED, "closed", note=row[11], closed_by=row[12]) for row in closed if _is_told(row)
     ]
 
 
@@ -169,7 +174,7 @@ def _is_told(row: Any) -> bool:
 
 
 def _letters(row: Any) -> Sequence[Letter]:
-    case, name, merchant, order_id, known, provider_says, amount, currency, _, reference, _, correspondent = row
+    case, name, merchant, order_id, known, provider_says, amount, currency, deadline, digits, reference = row[:11]
     news = CaseNews(
         case=case,
         kind=CaseKind(name),
@@ -178,14 +183,15 @@ def _letters(row: Any) -> Sequence[Letter]:
         order=reference,
         known=known,
         provider_says=provider_says,
-        amount_at_risk=amount,
+        amount_at_risk=_written(amount, _currency(currency, digits)),
         currency=currency,
+        deadline=deadline,
     )
-    return letters_of_case(news, letters.correspondent_of(correspondent))
+    return letters_of_case(news, letters.correspondent_of(row[12]))
 
 
 def _told(row: Any, kind: EventType, verb: str, **more: str | None) -> Named:
-    case, name, merchant, order_id, known, provider_says, amount, currency, deadline, reference = row[:10]
+    case, name, merchant, order_id, known, provider_says, amount, currency, deadline, digits, reference = row[:11]
     data = {
         "merchant": merchant,
         "order": reference,
@@ -193,7 +199,7 @@ def _told(row: Any, kind: EventType, verb: str, **more: str | None) -> Named:
         "kind": name,
         "known": known,
         "provider_says": provider_says,
-        "amount_at_risk": _plain(amount),
+        "amount_at_risk": _written(amount, _currency(currency, digits)),
         "currency": currency,
         "deadline": None if deadline is None else deadline.isoformat(),
         **more,
@@ -201,9 +207,9 @@ def _told(row: Any, kind: EventType, verb: str, **more: str | None) -> Named:
     return Named(f"evt_case_{case}_{verb}", Event(type=kind, merchant=merchant, order_id=order_id, data=data))
 
 
-def _plain(amount: Decimal | None) -> str | None:
-    """NUMERIC(38,18) brings eighteen decimals along; those that say nothing are left out."""
-    if amount is None:
-        return None
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def _currency(code: str | None, digits: int) -> Currency | None:
+    return None if code is None else Currency(code, digits)
+
+
+def _written(amount: Decimal | None, currency: Currency | None) -> str | None:
+    return None if amount is None or currency is None else currency.render(amount)

@@ -157,9 +157,9 @@ def _each(
 
 
 def _about(decision: Decision) -> cases.About:
-    order, currency = decision.order, decision.order.currency.code
+    order = decision.order
     return cases.About(
-        subject=order.id, merchant=order.merchant, order_id=order.id, currency=currency, actor=decision.actor
+        subject=order.id, merchant=order.merchant, order_id=order.id, currency=order.currency, actor=decision.actor
     )
 
 

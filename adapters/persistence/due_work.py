@@ -68,7 +68,7 @@ WITH parked AS (
 SELECT p.subject, p.kind, p.claims, p.last_error,
        coalesce(o.merchant, r.merchant, i.merchant, g.merchant, e.merchant, m.merchant),
        coalesce(o.id, s.order_id, m.order_id), coalesce(o.amount, r.amount), coalesce(o.currency, r.currency),
-       p.lane
+       coalesce(o.digits, r.digits), p.lane
 FROM parked p
 LEFT JOIN orders o ON o.id = p.subject
 LEFT JOIN reversals r ON r.id = p.subject
@@ -167,7 +167,7 @@ class SqlDueWork:
         )
 
     def take_out(self, claim: Claim, subjects: Sequence[int]) -> Sequence[tuple[Any, ...]]:
-        """Remove parked rows; return (subject, kind, claims, error, merchant, order, amount, currency, lane)."""
+        """Remove parked rows: (subject, kind, claims, error, merchant, order, amount, currency, digits, lane)."""
         parameters = {"subjects": list(subjects), "token": claim.token}
         return [tuple(row) for row in run(self._connection, _PARK, parameters)]
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from adapters.persistence.amounts import DIGITS_OF_CASE, written
 from adapters.persistence.columns import run
 
 Row = Mapping[str, Any]
@@ -33,11 +34,11 @@ SELECT * FROM (
 WHERE (x.moment, x.rank, x.position) > (%(after_0)s, %(after_1)s, %(after_2)s)
 ORDER BY x.moment, x.rank, x.position LIMIT %(limit)s
 """
-_CASES: Final = """
+_CASES: Final = f"""
 SELECT c.id, c.kind, c.merchant, o.reference AS "order", c.known, c.provider_says, c.amount_at_risk, c.currency,
-       c.deadline, c.details, c.opened_at, c.closed_at, c.closed_by, c.note
+       {DIGITS_OF_CASE} AS digits, c.deadline, c.details, c.opened_at, c.closed_at, c.closed_by, c.note
 FROM cases c LEFT JOIN orders o ON o.id = c.order_id
-WHERE {where} ORDER BY c.id DESC LIMIT %(limit)s
+WHERE {{where}} ORDER BY c.id DESC LIMIT %(limit)s
 """
 # Below the oldest transaction that still runs nothing can appear any more, so no cursor ever overtakes an event.
 _EVENTS: Final = """
@@ -87,7 +88,8 @@ def orders(
         "o.id < %(before_0)s": before,
     }
     others = {"merchant": merchant, "status": status, "provider": provider, "created_after": created_after}
-    return _page(connection, _ORDERS, given, limit, before=before, **others)
+    found = _page(connection, _ORDERS, given, limit, before=before, **others)
+    return [written(row, "amount", "amount_received", "amount_refunded") for row in found]
 
 
 def order_id(connection: Connection, merchant: str, reference: str) -> int | None:
@@ -111,13 +113,15 @@ def cases(
         "c.closed_at IS NULL": True if is_open else None,
         "c.closed_at IS NOT NULL": True if is_open is False else None,
     }
-    return _page(connection, _CASES, given, limit, before=before, merchant=merchant)
+    found = _page(connection, _CASES, given, limit, before=before, merchant=merchant)
+    return [written(row, "amount_at_risk") for row in found]
 
 
 def case(connection: Connection, case: int, merchant: str | None) -> Row | None:
     """Return one case, of this merchant or of any."""
     given = {"c.id = %(case)s": case, "c.merchant = %(merchant)s": merchant}
-    return next(iter(_page(connection, _CASES, given, 1, case=case, merchant=merchant)), None)
+    found = _page(connection, _CASES, given, 1, case=case, merchant=merchant)
+    return next((written(row, "amount_at_risk") for row in found), None)
 
 
 def events(connection: Connection, *, merchant: str, limit: int, after: Place | None) -> Sequence[Row]:

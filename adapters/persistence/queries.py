@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from adapters.persistence.amounts import DIGITS_OF_CASE, written
 from adapters.persistence.columns import run
+from domain.model.money import Currency
 
 Row = Mapping[str, Any]
 
@@ -18,7 +20,7 @@ ORDER BY o.merchant LIMIT 10
 _ORDER: Final = """
 SELECT o.merchant, o.reference AS "order", o.status, o.reason, o.canceled_by,
        o.cancel_by IS NOT NULL AS cancel_requested,
-       o.amount, o.currency, t.amount_received, t.amount_refunded, o.tolerance, o.kind, o.network, o.customer,
+       o.amount, o.currency, o.digits, t.amount_received, t.amount_refunded, o.tolerance, o.kind, o.network, o.customer,
        o.created_at, o.registered_at, o.checkout_completed_at, o.changed_at, o.watching,
        t.provider, t.reference, t.state AS transaction, t.provider_status, t.confirmations, t.settled, t.secured_at,
        t.reversal
@@ -51,9 +53,9 @@ SELECT d.kind, d.due_at, d.step, d.claims, d.generation, d.lease IS NOT NULL AND
        l.no_effects, l.shadow, now() AS now
 FROM due_work d LEFT JOIN lanes l ON l.id = d.lane WHERE d.subject = %(id)s
 """
-_OPEN_CASES: Final = """
-SELECT id, kind, known, provider_says, amount_at_risk, currency, opened_at FROM cases
-WHERE subject = %(id)s AND closed_at IS NULL ORDER BY id
+_OPEN_CASES: Final = f"""
+SELECT c.id, c.kind, c.known, c.provider_says, c.amount_at_risk, c.currency, {DIGITS_OF_CASE} AS digits, c.opened_at
+FROM cases c WHERE c.subject = %(id)s AND c.closed_at IS NULL ORDER BY c.id
 """
 
 _BACKLOG: Final = """
@@ -79,9 +81,9 @@ SELECT (SELECT count(*) FROM inbox WHERE state = 'waiting') AS commands_waiting,
        (SELECT count(*) FROM due_work WHERE kind = 'deliver') AS callback_streams_pending
 """
 
-_CASE_FIELDS: Final = """
+_CASE_FIELDS: Final = f"""
 c.id, c.kind, c.merchant, o.reference AS "order", c.subject, c.known, c.provider_says, c.amount_at_risk, c.currency,
-c.deadline, c.details, c.opened_at, c.opened_by, c.closed_at, c.closed_by, c.note
+{DIGITS_OF_CASE} AS digits, c.deadline, c.details, c.opened_at, c.opened_by, c.closed_at, c.closed_by, c.note
 """
 _CASES: Final = f"""
 SELECT {_CASE_FIELDS} FROM cases c LEFT JOIN orders o ON o.id = c.order_id
@@ -131,10 +133,13 @@ def find_orders(connection: Connection, reference: str, merchant: str | None) ->
 
 def order(connection: Connection, id: int) -> Row:  # noqa: A002 - the field's own name
     """Return an order with its transaction, its parts and its timeline."""
-    found = dict(_rows(connection, _ORDER, id=id)[0])
+    [found] = _rows(connection, _ORDER, id=id)
     parts = {name: _rows(connection, statement, id=id) for name, statement in _PARTS.items()}
+    currency = Currency(found["currency"], found["digits"])
+    operations = [{**one, "amount": currency.render(one["amount"])} for one in parts["operations"]]
     timeline = [{k: v for k, v in row.items() if k != "rank"} for row in _rows(connection, _TIMELINE, id=id)]
-    return {**found, **parts, "timeline": timeline}
+    amounts = written(found, "amount", "amount_received", "amount_refunded", "tolerance")
+    return {**amounts, **parts, "operations": operations, "timeline": timeline}
 
 
 def due_of(connection: Connection, subject: int) -> Row | None:
@@ -143,7 +148,7 @@ def due_of(connection: Connection, subject: int) -> Row | None:
 
 
 def open_cases_of(connection: Connection, subject: int) -> Sequence[Row]:
-    return _rows(connection, _OPEN_CASES, id=subject)
+    return [written(row, "amount_at_risk") for row in _rows(connection, _OPEN_CASES, id=subject)]
 
 
 def backlog(connection: Connection) -> Row:
@@ -165,11 +170,13 @@ def cases(
     limit: int,
 ) -> Sequence[Row]:
     """Return cases, the youngest first; with `closed`, those too that are closed."""
-    return _rows(connection, _CASES, merchant=merchant, kind=kind, all=closed, limit=limit)
+    found = _rows(connection, _CASES, merchant=merchant, kind=kind, all=closed, limit=limit)
+    return [written(row, "amount_at_risk") for row in found]
 
 
 def case(connection: Connection, id: int) -> Row | None:  # noqa: A002 - the field's own name
-    return next(iter(_rows(connection, _CASE, id=id)), None)
+    amounts = ("amount_at_risk", "amount", "amount_received", "amount_refunded")
+    return next((written(row, *amounts) for row in _rows(connection, _CASE, id=id)), None)
 
 
 def case_entries(connection: Connection, case: int) -> Sequence[Row]:

@@ -152,7 +152,7 @@ def _about(decision: ReversalDecision) -> cases.About:
         subject=reversal.id,
         merchant=reversal.merchant,
         order_id=decision.order_id,
-        currency=reversal.currency.code,
+        currency=reversal.currency,
         actor=ACTOR,
     )
 

@@ -6,13 +6,14 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from adapters.persistence import queries
+from adapters.persistence.amounts import written
 from adapters.persistence.columns import run, to_json
 from adapters.persistence.queries import Row
 
 # `order` is what the report called it, unless the payment is an order's own; only then has it a status.
 _FIELDS: Final = """
 r.id, r.merchant, r.provider, r.reference, coalesce(o.reference, r."order") AS "order", o.status AS order_status,
-r.amount, r.currency, r.response_code, r.cause, r.occurred_at, r.settles_at, r.reported_at,
+r.amount, r.currency, r.digits, r.response_code, r.cause, r.occurred_at, r.settles_at, r.reported_at,
 r.outcome, r.ended_at, r.attempts, r.on_record, r.last_answer, r.last_asked_at, r.provider_status AS provider_says
 """
 _FROM: Final = """
@@ -84,7 +85,7 @@ def page(
     asked = {name: value for name, value in given.items() if value is not None}
     where = " AND ".join(_FILTERS[name] for name in asked) or "true"
     statement = f"SELECT {_FIELDS} {_FROM} WHERE {where} ORDER BY r.id DESC LIMIT %(limit)s"
-    return _rows(connection, statement, **asked, limit=limit)
+    return [written(row, "amount") for row in _rows(connection, statement, **asked, limit=limit)]
 
 
 def one(connection: Connection, id: int) -> Row:  # noqa: A002 - the field's own name
@@ -92,7 +93,7 @@ def one(connection: Connection, id: int) -> Row:  # noqa: A002 - the field's own
 
     `attempts` counts the queries that were answered with a record; `attempts_made` are all.
     """
-    found = dict(_rows(connection, _ONE, id=id)[0])
+    found = written(_rows(connection, _ONE, id=id)[0], "amount")
     parts = {name: _rows(connection, statement, id=id) for name, statement in _PARTS.items()}
     return {**found, **parts, "next": queries.due_of(connection, id)}
 

@@ -28,6 +28,7 @@ from domain.model.decision import CommandOutcome, CommandState, Decision
 from domain.model.due_work import Claim, Due, LaneFamily, Work
 from domain.model.master_data import MasterKind
 from domain.model.merchant import Merchant
+from domain.model.money import Currency
 from domain.ports.persistence import Conflict, StoreUnavailable
 from domain.rules.waiting import LONGEST_WAIT
 
@@ -70,7 +71,7 @@ class ParkingSqlDueWork(SqlDueWork):
         commands = {row[0]: row for row in parked if row[1] == Work.COMMAND}
         stuck = {row[0] for row in run(self._connection, _STUCK, {"subjects": list(commands)})} if commands else set()
         openings = []
-        for subject, kind, claims, error, merchant, order_id, amount, currency, lane in parked:
+        for subject, kind, claims, error, merchant, order_id, amount, currency, digits, lane in parked:
             if subject in stuck:
                 continue
             opening = CaseOpening(
@@ -84,7 +85,7 @@ class ParkingSqlDueWork(SqlDueWork):
                 subject=subject,
                 merchant=merchant,
                 order_id=order_id,
-                currency=currency,
+                currency=None if currency is None else Currency(currency, digits),
                 actor="system:park",
                 mailed=kind != Work.MAIL,  # no mail tells of mails that are not sent
             )
@@ -106,7 +107,7 @@ class ParkingSqlDueWork(SqlDueWork):
         if refused:
             conclude(self._connection, refused, now=self._now)
         again = Due(work=Work.COMMAND, at=self._now + LONGEST_WAIT)
-        self.plan((command, row[8], again) for command, row in commands.items() if command not in stuck)
+        self.plan((command, row[9], again) for command, row in commands.items() if command not in stuck)
 
 
 class SqlMerchants:

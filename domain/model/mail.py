@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 
 from domain.model.case import CaseKind, CaseOpening
@@ -53,8 +52,9 @@ class CaseNews:
     order: str | None
     known: str
     provider_says: str | None
-    amount_at_risk: Decimal | None
+    amount_at_risk: str | None  # with all the decimals of its currency
     currency: str | None
+    deadline: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,8 +46,8 @@ class Currency:
         return Decimal(text)
 
     def render(self, amount: Decimal) -> str:
-        """Write an amount with all the decimals of the currency, as every face shows it."""
-        return f"{amount:.{self.digits}f}"
+        """Write an amount with all the decimals of the currency, as every face shows it; none is cut off."""
+        return f"{amount:.{max(self.digits, decimals_of(amount))}f}"
 
 
 def total_of(amounts: Iterable[Decimal]) -> Decimal:

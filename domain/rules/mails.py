@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -58,43 +57,50 @@ CASES: Final[Mapping[CaseKind, _Told]] = MappingProxyType(
     {
         CaseKind.LATE_PAYMENT: _Told(
             title="Money came late",
-            actions="Deliver after all or give the money back, then resolve the order with a note.",
+            actions="Deliver after all, or give the money back. Then resolve the order with a note.",
         ),
         CaseKind.AMOUNT_MISMATCH: _Told(
             title="The amount is not as agreed",
-            actions="Settle the difference with the customer, then resolve the order with a note.",
+            actions="Settle the difference with the customer: give back what is too much, or see to what is missing."
+            " Then resolve the order with a note if it is UNRESOLVED; else close the case with one.",
         ),
         CaseKind.CANCEL_IN_DOUBT: _Told(
             title="A cancellation is in doubt",
-            actions="Do not deliver. The provider has to be asked what became of the payment.",
+            actions="Do not deliver. Find out at the provider how the payment stands; then have it asked again, or"
+            " canceled. The case closes by itself when the order comes to an end.",
             concerns_the_system=True,
         ),
         CaseKind.REVERSAL_EXHAUSTED: _Told(
             title="A timed-out transaction could not be undone",
-            actions="Ask the provider whether money moved, and give it back if it did.",
+            actions="Have the provider void it before the deadline, or give the money back afterwards, if it was taken."
+            " Then close the case with a note.",
         ),
         CaseKind.SETTLED_UNREVERSED: _Told(
             title="A timed-out transaction was settled before it could be undone",
-            actions="A void is impossible now: refund it if the customer should not have paid.",
+            actions="A void is impossible now. Find out whether the money was taken, and give it back if it was. Then"
+            " close the case with a note.",
         ),
         CaseKind.CONTRADICTION: _Told(
             title="The provider contradicts itself",
-            actions="Find out with the provider which of its answers is true.",
+            actions="Find out with the provider which of the two is true; then have it asked again, or close the case"
+            " with what was found.",
             concerns_the_system=True,
         ),
         CaseKind.POLLING_EXHAUSTED: _Told(
             title="Nothing final was learnt of a payment",
-            actions="Mend the way to the provider or ask it by hand, then resume.",
+            actions="Do not deliver. Find out at the provider how the payment stands, or why it does not answer; then"
+            " have it asked again, or the order canceled.",
             concerns_the_system=True,
         ),
         CaseKind.UNDELIVERABLE: _Told(
             title="A callback could not be delivered",
-            actions="Mend the endpoint; what is at stake can be read in the event feed.",
+            actions="Mend the endpoint; then have what was given up delivered once more, or the endpoint enabled."
+            " What was missed can be read in the feed of events.",
             concerns_the_system=True,
         ),
         CaseKind.STUCK: _Told(
             title="Work is stuck",
-            actions="The operator mends what the error says, then resumes.",
+            actions="The operator mends what the error says; then it is tried again.",
             concerns_the_system=True,
         ),
     }
@@ -115,11 +121,13 @@ def letters_of_case(news: CaseNews, correspondent: Correspondent | None) -> list
             "kind": news.kind.value,
             "title": told.title,
             "actions": told.actions,
+            "where": f"`trueup cases show {news.case}` shows what can be done now; `trueup cases close` does it.",
             "merchant": news.merchant or "",
             "order": news.order or "",
             "known": news.known,
             "provider_says": news.provider_says or "",
-            "amount_at_risk": _amount(news.amount_at_risk, news.currency),
+            "amount_at_risk": "" if news.amount_at_risk is None else f"{news.amount_at_risk} {news.currency}",
+            "deadline": "" if news.deadline is None else f"{news.deadline.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
         },
     )
     letters = []
@@ -197,11 +205,18 @@ def _to_merchant(letter: Letter, correspondent: Correspondent) -> Letter:
         sender_name=correspondent.mail_name,
         facts={
             **letter.facts,
+            "where": _where(letter),
             "name": correspondent.name,
             "brand": correspondent.mail_name or "",
             "link": _link(correspondent.mail_link, letter.facts.get("order", "")),
         },
     )
+
+
+def _where(letter: Letter) -> str:
+    """Return where a merchant, who has no command line, sees what can be done and does it."""
+    case = f"/v1/cases/{letter.case}"
+    return "" if letter.case is None else f"GET {case} shows what can be done now; POST {case}/close does it."
 
 
 _PLAIN_IN_A_URL: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -211,11 +226,3 @@ def _link(link: str | None, order: str) -> str:
     """Return the merchant's link with the order's name in it, so written that it cannot lead elsewhere."""
     quoted = "".join(c if c in _PLAIN_IN_A_URL else "".join(f"%{b:02X}" for b in c.encode()) for c in order)
     return "" if link is None else link.replace("{order}", quoted)
-
-
-def _amount(amount: Decimal | None, currency: str | None) -> str:
-    if amount is None:
-        return ""
-    text = f"{amount:f}"
-    plain = text.rstrip("0").rstrip(".") if "." in text else text
-    return f"{plain} {currency}" if currency else plain

@@ -175,11 +175,10 @@ class FakeDueWork:
         tables = self._tables
         if subject in tables.orders:
             order = tables.orders[subject]
-            return About(subject=subject, merchant=order.merchant, order_id=subject, currency=order.currency.code)
+            return About(subject=subject, merchant=order.merchant, order_id=subject, currency=order.currency)
         if subject in tables.reversals:
             reversal = tables.reversals[subject]
-            currency = reversal.currency.code
-            return About(subject=subject, merchant=reversal.merchant, order_id=None, currency=currency)
+            return About(subject=subject, merchant=reversal.merchant, order_id=None, currency=reversal.currency)
         owned = tables.inbox.get(subject) or tables.retriggers.get(subject)
         if owned is not None:
             return About(subject=subject, merchant=owned.merchant, order_id=None, currency=None)

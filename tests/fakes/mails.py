@@ -11,13 +11,15 @@ from domain.model.case import CaseKind
 from domain.model.due_work import Claim, Claimed, LaneFamily, Work
 from domain.model.event import Event, EventType
 from domain.model.mail import CaseNews, Letter, Mail, MailDecision, MailState, StatusNews
+from domain.model.money import Currency
 from domain.rules.mails import letters_of_case, letters_of_status
 from tests.fakes.rows import CaseRow, DueRow, MailRow, Tables
 
 
-def mail_case(tables: Tables, ids: "count[int]", case: CaseRow, *, now: datetime) -> None:
+def mail_case(tables: Tables, ids: "count[int]", case: CaseRow, currency: Currency | None, *, now: datetime) -> None:
     """Tell by mail of a case that was opened."""
     order = None if case.order_id is None else tables.orders.get(case.order_id)
+    amount = case.amount_at_risk
     news = CaseNews(
         case=case.id,
         kind=CaseKind(case.kind),
@@ -26,8 +28,9 @@ def mail_case(tables: Tables, ids: "count[int]", case: CaseRow, *, now: datetime
         order=None if order is None else order.reference,
         known=case.known,
         provider_says=case.provider_says,
-        amount_at_risk=case.amount_at_risk,
+        amount_at_risk=None if amount is None or currency is None else currency.render(amount),
         currency=case.currency,
+        deadline=case.deadline,
     )
     correspondent = None if case.merchant is None else tables.correspondents.get(case.merchant)
     _post(tables, ids, letters_of_case(news, correspondent), now=now)

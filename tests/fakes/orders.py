@@ -182,7 +182,7 @@ def _write_cases(tables: Tables, ids: "count[int]", decision: Decision, *, now: 
         subject=order.id,
         merchant=order.merchant,
         order_id=order.id,
-        currency=order.currency.code,
+        currency=order.currency,
         actor=decision.actor,
     )
     for kind in sorted(decision.closures):

@@ -11,7 +11,9 @@ from domain.model.case import CaseKind, CaseOpening
 from domain.model.delivery import DeliveryDecision, Head
 from domain.model.due_work import Claim, Claimed, Work
 from domain.model.event import Event, EventType
+from domain.model.money import Currency
 from domain.ports.persistence import Conflict
+from domain.rules.callbacks import findings
 from tests.fakes.mails import mail_case, mail_status
 from tests.fakes.rows import CaseRow, DeliveryRow, DueRow, EntryRow, EventRow, StreamRow, Tables
 
@@ -23,7 +25,7 @@ class About:
     subject: int
     merchant: str | None
     order_id: int | None
-    currency: str | None
+    currency: Currency | None
     actor: str = "system"
     mailed: bool = True
 
@@ -85,13 +87,13 @@ def open_case(tables: Tables, ids: "count[int]", about: About, opening: CaseOpen
         known=opening.known,
         provider_says=opening.provider_says,
         amount_at_risk=opening.amount_at_risk,
-        currency=about.currency,
+        currency=None if about.currency is None else about.currency.code,
         deadline=opening.deadline,
         opened_by=about.actor,
     )
     tables.cases[case.id] = case
     if about.mailed:
-        mail_case(tables, ids, case, now=now)
+        mail_case(tables, ids, case, about.currency, now=now)
     tables.case_entries.append(EntryRow(case_id=case.id, kind="opened", actor=about.actor, note=case.known))
     _tell_of(tables, ids, case, EventType.CASE_OPENED, "opened", now=now)
 
@@ -237,24 +239,17 @@ class FakeStreams:
                 self._tables, self._ids, subject=subject, kind=kind, note="it was delivered", by=ACTOR, now=self._now
             )
 
-    def _made_good(self, head: Head) -> list[int]:
-        """Return the streams whose given-up events have all been delivered since."""
+    def _has_all(self, endpoint: int) -> bool:
+        """Whether it is enabled, and whatever was given up there has been delivered since."""
         tables = self._tables
-        order = tables.events[head.event_row].order_id
-        keys = [(order, None), (None, head.event_row)]
-        mine = [s for s in tables.streams.values() if s.endpoint == head.endpoint]
-        delivered = {
-            d.event_row
-            for d in tables.deliveries.values()
-            if d.state == "delivered" and d.stream in {s.id for s in mine}
-        }
-        failed = {d.stream for d in tables.deliveries.values() if d.state == "failed" and d.event_row not in delivered}
-        return [s.id for s in mine if (s.order_id, s.single_event) in keys and s.id not in failed]
+        mine = {stream.id for stream in tables.streams.values() if stream.endpoint == endpoint}
+        tried = [d for d in tables.deliveries.values() if d.stream in mine]
+        delivered = {d.event_row for d in tried if d.state == "delivered"}
+        missing = {d.event_row for d in tried if d.state == "failed"} - delivered
+        return tables.endpoints[endpoint].enabled and not missing
 
-    def _open(self, decision: DeliveryDecision) -> None:
-        head = decision.head
-        found = ((head.stream, head.order_id, decision.opening), (head.endpoint, None, decision.endpoint_opening))
-        for subject, order_id, opening in found:
-            if opening is not None:
-                about = About(subject=subject, merchant=head.merchant, order_id=order_id, currency=None, actor=ACTOR)
-                open_case(self._tables, self._ids, about, opening, now=self._now)
+    def _open(self, saved: Sequence[DeliveryDecision]) -> None:
+        merchants = {decision.head.endpoint: decision.head.merchant for decision in saved}
+        for endpoint, opening in findings(saved).items():
+            about = About(subject=endpoint, merchant=merchants[endpoint], order_id=None, currency=None, actor=ACTOR)
+            open_case(self._tables, self._ids, about, opening, now=self._now)

@@ -80,7 +80,7 @@ class FakeReversals:
             subject=reversal.id,
             merchant=reversal.merchant,
             order_id=decision.order_id,
-            currency=reversal.currency.code,
+            currency=reversal.currency,
             actor=ACTOR,
         )
         for opening in decision.openings:

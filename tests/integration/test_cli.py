@@ -229,6 +229,47 @@ class TestBacklog:
         assert (found["commands_waiting"], found["messages_refused"]) == (1, 1)
         assert "paused by an operator" in trueup("backlog")
 
+    def test_counts_what_waits_in_sanity_queues(self, trueup: Trueup, store: Store) -> None:
+        store.damage("UPDATE merchants SET checks = '{line_items}', sanity_queue = true")
+        for order in ("A1", "A2"):
+            store.say(
+                "register_order",
+                order=order,
+                provider=PROVIDER,
+                reference=order,
+                amount="1.00",
+                currency="EUR",
+                bill={"line_items": ["tea"]},
+            )
+        store.damage("UPDATE rejections SET rejected_at = rejected_at - interval '1 hour' WHERE \"order\" = 'A1'")
+        trueup("rejected", "retrigger", "--merchant", "shop")
+
+        [queue] = trueup.json("backlog")["sanity_queues"]
+
+        assert (queue["merchant"], queue["pending"], queue["retriggers_open"]) == ("shop", 2, 1)
+        assert 3600 <= queue["oldest_seconds"] < 7200
+        assert "sanity queues" in trueup("backlog")
+
+
+class TestRefusedMessages:
+    def test_are_listed_page_by_page_and_by_merchant(self, trueup: Trueup, store: Store) -> None:
+        store.say("register_order", order="bad")
+        store.say("register_order", order="worse", amount="x")
+        store.say("register_order", order="theirs", merchant="nobody")
+
+        last, *others = trueup.json("messages", "refused")
+
+        assert [(one["merchant"], one["order"]) for one in (last, *others)] == [
+            ("nobody", "theirs"),
+            ("shop", "worse"),
+            ("shop", "bad"),
+        ]
+        assert json.loads(others[0]["body"])["amount"] == "x"
+        rest = trueup.json("messages", "refused", "--after", str(others[0]["id"]))
+        assert [one["order"] for one in rest] == ["bad"]
+        assert [one["order"] for one in trueup.json("messages", "refused", "--merchant", "nobody")] == ["theirs"]
+        assert "is required" in trueup("messages", "refused")
+
     def test_lists_callbacks(self, trueup: Trueup, store: Store) -> None:
         store.register("A1")
 
@@ -260,7 +301,7 @@ class TestCases:
 
     def test_are_listed_and_shown(self, trueup: Trueup, case: str) -> None:
         assert [str(one["id"]) for one in trueup.json("cases", "list")] == [case]
-        assert trueup.json("cases", "show", case)["amount_at_risk"] == "40"
+        assert trueup.json("cases", "show", case)["amount_at_risk"] == "40.00"
 
     def test_do_not_close_while_their_order_is_unresolved(self, trueup: Trueup, case: str) -> None:
         trueup("cases", "close", case, "--note", "never mind", status=2)

@@ -1,5 +1,6 @@
 """`trueup cases`: what can be done about a case, done as its users do it, and every step of it kept."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -49,7 +50,7 @@ class TestACase:
         trueup("cases", "close", case, "--note", "the rest came by hand", "--action", "resolve")
 
         assert shown["actions"].keys() == {"resolve", "ask"}
-        assert (shown["amount"], shown["amount_received"]) == ("100", "60")
+        assert (shown["amount"], shown["amount_received"]) == ("100.00", "60.00")
         steps = trueup.json("cases", "show", case)["entries"]
         assert [step["kind"] for step in steps] == ["opened", "closed", "action"]
         assert steps[-1]["actor"].startswith("operator:")
@@ -83,6 +84,43 @@ class TestACase:
         assert trueup("verify").strip() == "nothing is wrong"
 
 
+class TestAnAmount:
+    @pytest.mark.parametrize(
+        ("currency", "asked", "received", "at_risk"),
+        [("EUR", "100.00", "89.5", "10.50"), ("JPY", "5000", "4000", "1000"), ("KWD", "2", "0.75", "1.250")],
+    )
+    def test_has_the_decimals_of_its_currency_wherever_it_is_shown(
+        self, trueup: Trueup, store: Store, currency: str, asked: str, received: str, at_risk: str
+    ) -> None:
+        store.damage("UPDATE merchants SET email = 'ops@shop.example'")
+        store.register("A1", amount=asked, currency=currency)
+        paid = {"reference": "pay-A1", "amount": money(asked), "currency": currency}
+
+        store.answer("A1", a_record(ProviderStatus.PAID, **paid, amount_received=money(received)))
+
+        shown = trueup.json("cases", "show", only_case(store))
+        assert shown["amount_at_risk"] == at_risk
+        assert shown["entries"][0]["details"]["amount_at_risk"] == at_risk
+        assert [case["amount_at_risk"] for case in trueup.json("cases", "list")] == [at_risk]
+        assert [case["amount_at_risk"] for case in trueup.json("why", "A1")["cases"]] == [at_risk]
+        assert f"amount_at_risk: {at_risk}\n" in trueup("cases", "show", only_case(store))
+        [(told,)] = store.ask("SELECT convert_from(body, 'UTF8') FROM events WHERE type = 'case.opened'")
+        assert json.loads(told)["data"]["amount_at_risk"] == at_risk
+        [(mail,)] = store.ask("SELECT text FROM mails")
+        assert f"Amount at risk: {at_risk} {currency}\n" in mail
+
+    def test_that_is_found_later_is_a_text_too(self, trueup: Trueup, store: Store) -> None:
+        store.register("A1")
+        store.answer("A1", a_record(ProviderStatus.PAID, reference="pay-A1", amount_received=money("60.00")))
+        refund = {"id": "r-1", "kind": "refund", "state": "done", "amount": "60.00"}
+
+        for _ in range(2):
+            store.say("record_operation", order="A1", operation=refund)
+
+        opened, found = trueup.json("cases", "show", only_case(store))["entries"]
+        assert (opened["details"]["amount_at_risk"], found["details"]["amount_at_risk"]) == ("40.00", "0.00")
+
+
 class TestTheCaseOfAStuckCommand:
     @pytest.fixture
     def case(self, store: Store, bench: SqlBench) -> str:
@@ -108,6 +146,8 @@ class TestTheCaseOfAStuckCommand:
 
         [(state, reason)] = store.ask("SELECT state, reason FROM inbox WHERE name = 'intake.cancel_order'")
         assert (state, reason.endswith("it makes no sense")) == ("refused", True)
+        [refused] = trueup.json("messages", "refused")
+        assert (refused["name"], refused["errors"]) == ("intake.cancel_order", [{"field": "order", "reason": reason}])
         assert store.ask("SELECT count(*) FROM events WHERE type = 'message.refused'") == [(1,)]
         assert store.ask("SELECT count(*) FROM due_work WHERE kind = 'command'") == [(0,)]
         assert trueup("verify").strip() == "nothing is wrong"
@@ -123,7 +163,7 @@ class TestTheCaseOfWhatWasGivenUp:
             "UPDATE streams SET cursor = (SELECT max(id) FROM events)",
             "DELETE FROM due_work WHERE kind = 'deliver'",
             "INSERT INTO cases (kind, subject, merchant, known, opened_at)"
-            " SELECT 'UNDELIVERABLE', id, 'shop', 'tried ten times', now() FROM streams",
+            " SELECT 'UNDELIVERABLE', endpoint, 'shop', 'tried ten times', now() FROM streams",
         )
         case = only_case(store)
         trueup("callbacks", "redeliver", "--failed", "--merchant", "shop")

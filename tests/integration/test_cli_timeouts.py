@@ -53,7 +53,7 @@ class TestTimeouts:
 
         shown = trueup.json("timeouts", "show", "pay-1")
 
-        assert (shown["order"], shown["order_status"], shown["amount"]) == ("A1", None, "100")
+        assert (shown["order"], shown["order_status"], shown["amount"]) == ("A1", None, "100.00")
         assert (shown["response_code"], shown["cause"], shown["outcome"]) == ("797", "no_response", None)
         assert [(made["asked"], made["decided"]) for made in shown["attempts_made"]] == [
             ("inquiry", "ask again"),

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from fastapi import Query
@@ -22,7 +21,6 @@ from adapters.messages.parsing import MOST_ORDERS
 from adapters.persistence import listings, queries
 from adapters.persistence.orders import SqlOrders
 from domain.model.command import FieldError, RegisterOrder
-from domain.model.money import Currency
 from domain.model.order import Order, OrderStatus
 from domain.rules.deadlines import live_deadline
 from domain.rules.order_lifecycle import OPEN
@@ -116,7 +114,7 @@ def show_all(
             provider=provider,
             created_after=created_after,
         )
-    return page(rows, limit, key=("id",), item=_listed)
+    return page(rows, limit, key=("id",), item=dict)
 
 
 @router.get("/orders/{order}", operation_id="getOrder", response_model=models.OrderDetail, responses=problems(404))
@@ -159,27 +157,11 @@ def _not_there(connection: Connection, merchant: str, order: str) -> Problem:
     return Problem(NOT_FOUND, said, headers={"Link": f'<{rejected["address"]}>; rel="related"'})
 
 
-def _listed(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**row, **_amounts(row, Currency(row["currency"], row["digits"]))}
-
-
-def _amounts(row: Mapping[str, Any], currency: Currency) -> Mapping[str, str | None]:
-    return {name: _rendered(row[name], currency) for name in ("amount", "amount_received", "amount_refunded")}
-
-
-def _rendered(amount: Decimal | None, currency: Currency) -> str | None:
-    return None if amount is None else currency.render(amount)
-
-
 def _detailed(order: Order, row: Mapping[str, Any], due: Any, cases: Sequence[int]) -> Mapping[str, Any]:
-    amounts = _amounts(row, order.currency)
-    operations = [{**one, "amount": order.currency.render(one["amount"])} for one in row["operations"]]
-    transaction = {**row, **amounts, "state": row["transaction"], "operations": operations}
     return {
         **row,
-        **amounts,
         "deadlines": _deadlines(order),
-        "transaction": transaction,
+        "transaction": {**row, "state": row["transaction"]},
         "next_action": None
         if due is None
         else {"action": due["kind"], "at": due["due_at"], "under_way": due["leased"]},

@@ -75,7 +75,7 @@ class TestACase:
             items = server.get(f"/v1/cases{question}").json()["items"]
             assert [one["id"] for one in items] == expected
         shown = server.get(f"/v1/cases/{case}").json()
-        assert (shown["order"], shown["amount_at_risk"], shown["closed_at"]) == ("A1", "100", None)
+        assert (shown["order"], shown["amount_at_risk"], shown["closed_at"]) == ("A1", "100.00", None)
         assert "retry" in shown["actions"]
 
     def test_closes_only_when_nothing_goes_dark(self, server: Server, case: int) -> None:

@@ -28,7 +28,7 @@ class TestATimeoutThatIsReported:
         kept = {"merchant": "shop", "provider": "acme", "reference": "pay/1 ä", "repeat": False}
         assert answer.json() == kept
         shown = server.get(answer.headers["Location"]).json()
-        assert (shown["reference"], shown["order"], shown["amount"]) == ("pay/1 ä", "A-7", "100")
+        assert (shown["reference"], shown["order"], shown["amount"]) == ("pay/1 ä", "A-7", "100.00")
         assert (shown["outcome"], shown["cause"], shown["order_status"]) == (None, "no_response", None)
         assert (shown["next_action"]["action"], shown["attempts_made"]) == ("reverse", [])
 
@@ -38,7 +38,7 @@ class TestATimeoutThatIsReported:
         again = server.report("pay-1", amount="5.00")
 
         assert (again.status_code, again.json()["repeat"]) == (202, True)
-        assert server.get("/v1/timeouts/pay-1").json()["amount"] == "100"
+        assert server.get("/v1/timeouts/pay-1").json()["amount"] == "100.00"
 
     def test_is_refused_by_the_field_that_is_wrong(self, server: Server) -> None:
         wrong = {"response_code": "00", "provider": "nobody", "amount": "0", "settles_at": "2020-01-01T00:00:00Z"}

@@ -1,6 +1,5 @@
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -48,7 +47,7 @@ def a_case(**given: Any) -> CaseNews:
         "order": "A-1",
         "known": "paid after the end",
         "provider_says": "paid",
-        "amount_at_risk": Decimal("12.300000000000000000"),
+        "amount_at_risk": "12.30",
         "currency": "EUR",
     }
     return CaseNews(**plain | given)
@@ -84,9 +83,21 @@ class TestACase:
     def test_says_what_is_known_in_words(self) -> None:
         [letter] = letters_of_case(a_case(), SHOP)
 
-        assert letter.facts["amount_at_risk"] == "12.3 EUR"
+        assert letter.facts["amount_at_risk"] == "12.30 EUR"
         assert letter.facts["provider_says"] == "paid"
+        assert letter.facts["deadline"] == ""
         assert letter.facts["name"] == "The Shop"
+
+    def test_says_until_when_something_can_be_done(self) -> None:
+        [letter] = letters_of_case(a_case(deadline=NOON), SHOP)
+
+        assert letter.facts["deadline"] == "2026-03-02 12:00 UTC"
+
+    def test_says_where_each_reader_can_do_something_about_it(self) -> None:
+        to_merchant, to_operator = letters_of_case(a_case(kind=CaseKind.STUCK), SHOP)
+
+        assert "POST /v1/cases/17/close" in to_merchant.facts["where"]
+        assert "`trueup cases show 17`" in to_operator.facts["where"]
 
     @pytest.mark.parametrize(
         ("link", "order", "shown"),

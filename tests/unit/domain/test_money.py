@@ -67,3 +67,20 @@ class TestArithmetic:
     @pytest.mark.parametrize(("amount", "decimals"), [("12.3000", 1), ("12", 0), ("1200", 0), (str(LONG), 18)])
     def test_counts_the_decimals_that_are_used(self, amount: str, decimals: int) -> None:
         assert decimals_of(Decimal(amount)) == decimals
+
+
+class TestAnAmountThatIsShown:
+    @pytest.mark.parametrize(
+        ("code", "digits", "amount", "shown"),
+        [
+            ("EUR", 2, "10.5", "10.50"),
+            ("EUR", 2, "10.500000000000000000", "10.50"),
+            ("JPY", 0, "1000", "1000"),
+            ("JPY", 0, "1E+3", "1000"),
+            ("KWD", 3, "1.25", "1.250"),
+            ("EUR", 2, "0", "0.00"),
+            ("EUR", 2, "0.125", "0.125"),  # nothing that is known is cut off
+        ],
+    )
+    def test_has_all_the_decimals_of_its_currency(self, code: str, digits: int, amount: str, shown: str) -> None:
+        assert Currency(code, digits).render(Decimal(amount)) == shown

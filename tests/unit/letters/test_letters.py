@@ -22,6 +22,8 @@ CASE = Letter(
         "known": "paid after the end",
         "provider_says": "paid",
         "amount_at_risk": "12.30 EUR",
+        "deadline": "2026-03-01 12:00 UTC",
+        "where": "GET /v1/cases/17 shows what can be done now.",
     },
 )
 STATUS = Letter(
@@ -80,7 +82,7 @@ class TestALetter:
         assert "Reason: cancellation_timeout" in words.text
         assert "Amount: 12.30 EUR" in words.text
 
-    @pytest.mark.parametrize("name", ["order", "provider_says", "amount_at_risk", "merchant"])
+    @pytest.mark.parametrize("name", ["order", "provider_says", "amount_at_risk", "deadline", "merchant"])
     def test_is_silent_where_nothing_is_known(self, name: str) -> None:
         words = words_of(with_facts(CASE, **{name: ""}))
 
