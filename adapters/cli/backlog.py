@@ -31,8 +31,13 @@ def backlog(json: Json = False) -> None:
     show_table(
         "open cases", ("kind", "open", "oldest"), ((row["kind"], row["open"], row["oldest"]) for row in found["cases"])
     )
+    show_table(
+        "sanity queues",
+        ("merchant", "pending", "oldest", "retriggers under way"),
+        ((row["merchant"], row["pending"], _age(row), row["retriggers_open"]) for row in found["sanity_queues"]),
+    )
     say(f"commands waiting for their order: {found['commands_waiting']}")
-    say(f"messages refused: {found['messages_refused']}")
+    say(f"messages refused: {found['messages_refused']}, {found['commands_refused']} of them kept as commands first")
     say(f"callback streams pending: {found['callback_streams_pending']}")
 
 

@@ -16,6 +16,7 @@ from adapters.cli import (
     checks,
     mails,
     merchants,
+    messages,
     operators,
     orders,
     processes,
@@ -51,6 +52,7 @@ app.command("why")(orders.why)
 app.command("backlog")(backlog.backlog)
 app.add_typer(cases.app, name="cases")
 app.add_typer(mails.app, name="mails")
+app.add_typer(messages.app, name="messages")
 app.add_typer(timeouts.app, name="timeouts")
 app.add_typer(rejected.app, name="rejected")
 app.add_typer(callbacks.app, name="callbacks")

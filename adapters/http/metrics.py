@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -82,10 +82,20 @@ def _gauges(found: Figures) -> Iterator[Metric]:
     yield _gauge("trueup_cases_open", "Cases that wait for a person.", "kind", found.open_cases, kinds)
     families = ("provider", "endpoint", "merchant")
     yield _gauge("trueup_lanes_held", "Lanes that are paused or switched.", "family", found.held_lanes, families)
-    yield GaugeMetricFamily(
-        "trueup_commands_waiting", "Commands that wait for their order.", value=found.commands_waiting
+    for name, meaning, value in _plain(found):
+        yield GaugeMetricFamily(f"trueup_{name}", meaning, value=value)
+
+
+def _plain(found: Figures) -> Sequence[tuple[str, str, float]]:
+    """Return (name, meaning, value) of what has no label."""
+    return (
+        ("commands_waiting", "Commands that wait for their order.", found.commands_waiting),
+        ("messages_refused", "What was refused and is kept.", found.messages_refused),
+        ("commands_refused", "Those of them that were kept as commands first.", found.commands_refused),
+        ("rejected_pending", "Transactions that wait in sanity queues.", found.rejected_pending),
+        ("rejected_oldest_seconds", "How long the oldest of them has waited.", found.rejected_seconds),
+        ("retriggers_open", "Retriggers that are under way.", found.retriggers_open),
     )
-    yield GaugeMetricFamily("trueup_messages_refused", "Refused messages that are kept.", value=found.messages_refused)
 
 
 def _gauge(name: str, meaning: str, label: str, values: Mapping[str, float], known: Iterable[str]) -> Metric:

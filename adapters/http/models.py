@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, Field
 
 from domain.model.case import CaseKind
 from domain.model.event import EventType
@@ -221,9 +220,11 @@ class RefusedMessage(BaseModel):
     order: str | None
     body: str
     errors: Sequence[FieldProblem]
-    channel: str
+    channel: str = Field(description="How it came; `inbox` where it was kept as a command first, and refused later.")
     times: int
     received_at: datetime
+    refused_at: datetime
+    command: int | None = Field(description="Its id in the inbox, where it was kept first.")
 
 
 class MerchantMade(BaseModel):
@@ -239,12 +240,24 @@ class MerchantChanged(BaseModel):
     callback_secret: str | None = Field(description="Only where the merchant had no endpoint before.")
 
 
+class SanityQueue(BaseModel):
+    """What waits in a merchant's sanity queue, since when, and how many retriggers are under way there."""
+
+    merchant: str
+    pending: int
+    oldest: datetime | None
+    oldest_seconds: float | None
+    retriggers_open: int
+
+
 class Backlog(BaseModel):
     work: Sequence[Mapping[str, Any]]
     lanes: Sequence[Mapping[str, Any]]
     cases: Sequence[Mapping[str, Any]]
+    sanity_queues: Sequence[SanityQueue]
     commands_waiting: int
-    messages_refused: int
+    messages_refused: int = Field(description="Commands that were kept first and refused later among them.")
+    commands_refused: int = Field(description="Those of them that were kept first.")
     callback_streams_pending: int
 
 

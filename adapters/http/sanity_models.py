@@ -37,7 +37,7 @@ class RejectedTransactionDetail(RejectedTransaction):
 
 
 class MarkedFailed(BaseModel):
-    """It is kept. `repeat` says that the same was kept before."""
+    """It has failed for good. `repeat` says that it had before, and that nothing happened now."""
 
     merchant: str
     rejection: RejectionId
@@ -84,7 +84,7 @@ class Retrigger(BaseModel):
 
 
 class MasterDataKept(BaseModel):
-    """It is kept and holds for what comes next. `repeat` says that the same request was kept before."""
+    """It is kept and holds for what comes next. `repeat` says that all of it stood before, and nothing happened."""
 
     merchant: str
     kind: MasterKind

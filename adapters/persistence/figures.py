@@ -16,13 +16,23 @@ _HELD: Final = """
 SELECT family, count(*) FROM lanes WHERE paused OR paused_until > now() OR no_effects OR shadow GROUP BY family
 """
 _COUNTS: Final = """
-SELECT (SELECT count(*) FROM inbox WHERE state = 'waiting'), (SELECT count(*) FROM refused_messages)
+SELECT (SELECT count(*) FROM inbox WHERE state = 'waiting'), (SELECT count(*) FROM refused_messages),
+       (SELECT count(*) FROM refused_messages WHERE command IS NOT NULL)
+"""
+# Each has a partial index that holds nothing else, so what was decided long ago costs nothing.
+_SANITY: Final = """
+SELECT count(*), coalesce(extract(epoch FROM now() - min(rejected_at)), 0)::float,
+       (SELECT count(*) FROM retriggers WHERE finished_at IS NULL)
+FROM rejections WHERE status = 'PENDING'
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """`late` is how long the oldest due row of each kind has been due, in seconds."""
+    """`late` is how long the oldest due row of each kind has been due, in seconds.
+
+    `rejected_seconds` is how long the oldest transaction of all sanity queues has been there.
+    """
 
     due: Mapping[str, int]
     late: Mapping[str, float]
@@ -30,11 +40,16 @@ class Figures:
     held_lanes: Mapping[str, int]
     commands_waiting: int
     messages_refused: int
+    commands_refused: int  # those of them that were kept first
+    rejected_pending: int
+    rejected_seconds: float
+    retriggers_open: int
 
 
 def figures(connection: Connection) -> Figures:
     due = run(connection, _DUE).fetchall()
-    waiting, refused = run(connection, _COUNTS).one()
+    waiting, refused, commands = run(connection, _COUNTS).one()
+    pending, oldest, retriggers = run(connection, _SANITY).one()
     return Figures(
         due={row[0]: row[1] for row in due},
         late={row[0]: row[2] for row in due},
@@ -42,4 +57,8 @@ def figures(connection: Connection) -> Figures:
         held_lanes={row[0]: row[1] for row in run(connection, _HELD)},
         commands_waiting=waiting,
         messages_refused=refused,
+        commands_refused=commands,
+        rejected_pending=pending,
+        rejected_seconds=oldest,
+        retriggers_open=retriggers,
     )

@@ -51,7 +51,16 @@ JOIN inbox i ON i.merchant = c.merchant AND i.name = c.name AND i.key = c.key
 _OUTCOMES: Final = Columns("c", id="bigint", state="text", reason="text")
 _CONCLUDE: Final = f"""
 UPDATE inbox i SET state = c.state, reason = c.reason FROM {_OUTCOMES.table} WHERE i.id = c.id
-RETURNING i.id, i.merchant, i.name, i."order", i.state, i.reason, i.received_at
+RETURNING i.id, i.merchant, i.name, i."order", i.received_at
+"""
+# Where everything that was refused is found, whether it was kept first or not. However it came, it is from the inbox.
+_REFUSALS: Final = Columns("c", id="bigint", field="text", reason="text")
+_LIST_REFUSED: Final = f"""
+INSERT INTO refused_messages (digest, command, name, merchant, "order", body, errors, channel, received_at, refused_at)
+SELECT concat('command ', i.id), i.id, i.name, i.merchant, i."order", i.body::text,
+       jsonb_build_array(jsonb_build_object('field', c.field, 'reason', c.reason)), 'inbox', i.received_at, %(now)s
+FROM {_REFUSALS.table} JOIN inbox i ON i.id = c.id ORDER BY c.id
+ON CONFLICT (digest) DO NOTHING
 """
 _WAITING: Final = """
 SELECT id, merchant, "order", name, body, actor, received_at FROM inbox
@@ -76,8 +85,8 @@ _REFUSED: Final = Columns(
     position="int",
 )
 _REFUSE: Final = f"""
-INSERT INTO refused_messages AS r (digest, name, merchant, "order", body, errors, channel, received_at)
-SELECT c.digest, c.name, c.merchant, c.reference, c.body, c.errors::jsonb, c.channel, %(now)s
+INSERT INTO refused_messages AS r (digest, name, merchant, "order", body, errors, channel, received_at, refused_at)
+SELECT c.digest, c.name, c.merchant, c.reference, c.body, c.errors::jsonb, c.channel, %(now)s, %(now)s
 FROM {_REFUSED.table} ORDER BY c.position
 ON CONFLICT (digest) DO UPDATE SET times = r.times + 1
 RETURNING r.id, r.times, r.digest
@@ -85,10 +94,11 @@ RETURNING r.id, r.times, r.digest
 
 
 def conclude(connection: Connection, outcomes: Sequence[CommandOutcome], *, now: datetime) -> None:
-    """Write what became of commands; one that is refused after it was accepted is announced.
+    """Write what became of commands; one that is refused after it was accepted is announced, and listed as refused.
 
     A command that was stuck is so no more.
     """
+    refused = {o.command: (o.field, o.reason or "refused") for o in outcomes if o.state is CommandState.REFUSED}
     rows = [(o.command, o.state, o.reason) for o in outcomes]
     written = run(connection, _CONCLUDE, _OUTCOMES.parameters(rows)).fetchall()
     told = [
@@ -98,13 +108,16 @@ def conclude(connection: Connection, outcomes: Sequence[CommandOutcome], *, now:
                 merchant,
                 name=name,
                 order=order,
-                errors=[{"field": "order", "reason": reason or "refused"}],
+                errors=[dict(zip(("field", "reason"), refused[command], strict=True))],
                 received_at=received_at,
             ),
         )
-        for command, merchant, name, order, state, reason, received_at in written
-        if state == CommandState.REFUSED
+        for command, merchant, name, order, received_at in written
+        if command in refused
     ]
+    if refused:
+        listed = _REFUSALS.parameters(((command, *why) for command, why in refused.items()), now=now)
+        run(connection, _LIST_REFUSED, listed)
     ended = [(o.command, CaseKind.STUCK, f"the command is {o.state}", ACTOR) for o in outcomes if o.state in _ENDS]
     outbox.store(connection, [*told, *cases.close_cases(connection, ended, now=now)], now=now)
 

@@ -64,7 +64,8 @@ _STATES: Final = {
     "failed": "d.state = 'failed'",
 }
 _REFUSED: Final = """
-SELECT id, name, merchant, "order", body, errors, channel, times, received_at FROM refused_messages r
+SELECT r.id, r.name, r.merchant, r."order", r.body, r.errors, r.channel, r.times, r.received_at, r.refused_at, r.command
+FROM refused_messages r
 WHERE {where} ORDER BY r.id DESC LIMIT %(limit)s
 """
 
@@ -142,7 +143,7 @@ def callbacks(
 
 
 def refused(connection: Connection, *, limit: int, before: Place | None, merchant: str | None) -> Sequence[Row]:
-    """Return refused messages, the youngest first."""
+    """Return what was refused, garbage and commands that were kept first alike, what was refused last first."""
     given = {"r.merchant = %(merchant)s": merchant, "r.id < %(before_0)s": before}
     return _page(connection, _REFUSED, given, limit, before=before, merchant=merchant)
 

@@ -75,9 +75,20 @@ WHERE paused OR paused_until > now() OR failures > 0 OR no_effects OR shadow ORD
 _CASES_BY_KIND: Final = """
 SELECT kind, count(*) AS open, min(opened_at) AS oldest FROM cases WHERE closed_at IS NULL GROUP BY kind ORDER BY kind
 """
+# By merchants: who has much there needs a word, and perhaps master data.
+_SANITY: Final = """
+SELECT coalesce(j.merchant, g.merchant) AS merchant, coalesce(j.pending, 0) AS pending, j.oldest,
+       extract(epoch FROM now() - j.oldest)::float AS oldest_seconds, coalesce(g.open, 0) AS retriggers_open
+FROM (SELECT merchant, count(*) AS pending, min(rejected_at) AS oldest FROM rejections WHERE status = 'PENDING'
+      GROUP BY merchant) j
+FULL JOIN (SELECT merchant, count(*) AS open FROM retriggers WHERE finished_at IS NULL GROUP BY merchant) g
+     USING (merchant)
+ORDER BY 1
+"""
 _COUNTS: Final = """
 SELECT (SELECT count(*) FROM inbox WHERE state = 'waiting') AS commands_waiting,
        (SELECT count(*) FROM refused_messages) AS messages_refused,
+       (SELECT count(*) FROM refused_messages WHERE command IS NOT NULL) AS commands_refused,
        (SELECT count(*) FROM due_work WHERE kind = 'deliver') AS callback_streams_pending
 """
 
@@ -157,6 +168,7 @@ def backlog(connection: Connection) -> Row:
         "work": _rows(connection, _BACKLOG),
         "lanes": _rows(connection, _LANES),
         "cases": _rows(connection, _CASES_BY_KIND),
+        "sanity_queues": _rows(connection, _SANITY),
         **_rows(connection, _COUNTS)[0],
     }
 

@@ -52,7 +52,7 @@ _DELETE_NEEDS: Final = "DELETE FROM rejection_needs WHERE rejection = ANY(%(ids)
 
 _SELECT: Final = """
 SELECT id, merchant, "order", provider, reference, customer, bill_number, bill_date, created_at, source, type, status,
-       reasons, body, rejected_at
+       reasons, body, rejected_at, note
 FROM rejections WHERE id = ANY(%(ids)s::bigint[])
 """
 # Weaker than an update's lock, for what only refers to a rejection need not wait.
@@ -193,7 +193,7 @@ def _row(rejection: Rejection) -> tuple[Any, ...]:
 def _rejection(row: Any) -> Rejection:
     (
         key, merchant, order, provider, reference, customer, bill_number, bill_date, created_at, source, kind, status,
-        reasons, body, rejected_at,
+        reasons, body, rejected_at, note,
     ) = row  # fmt: skip
     return Rejection(
         id=key,
@@ -211,6 +211,7 @@ def _rejection(row: Any) -> Rejection:
         reasons=tuple(reason_of(reason) for reason in reasons),
         body=body,
         rejected_at=rejected_at,
+        note=note,
     )
 
 

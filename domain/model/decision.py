@@ -66,9 +66,13 @@ class CommandState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandOutcome:
+    """What became of a command. Of one that is refused, `field` names what of it stands in the way."""
+
     command: int
     state: CommandState
     reason: str | None = None
+    field: str = "order"
+    is_repeat: bool = False  # what it wants stood already, and nothing was changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,7 @@ class Rejection:
     reasons: tuple[Reason, ...]
     body: Mapping[str, Any]  # the message, as it came
     rejected_at: datetime
+    note: str | None = None  # of who gave it up
 
 
 class RetriggerOrigin(StrEnum):

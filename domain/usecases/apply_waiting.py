@@ -77,12 +77,16 @@ class ApplyWaiting:
         try:
             outcome = carry_out(uow, command, self.policies, inbox=waiting.id, actor=waiting.actor)
         except CommandRefused as error:
-            return CommandOutcome(command=waiting.id, state=CommandState.REFUSED, reason=str(error)), None
+            return _refused(waiting, error.reason, field=error.field), None
         if outcome is not None:
             return outcome, None
         # In the sanity queue its order may come at any time: that is decided by somebody, and not by waiting.
         rejected = uow.rejections.status_of(waiting.merchant, waiting.order) is RejectionStatus.PENDING
         due = next_try(waiting.received_at, uow.now, step=row.step + 1, without_end=rejected)
         if due is None:
-            return CommandOutcome(command=waiting.id, state=CommandState.REFUSED, reason="no such order came"), None
+            return _refused(waiting, "no such order came"), None
         return None, due
+
+
+def _refused(waiting: WaitingCommand, reason: str, *, field: str = "order") -> CommandOutcome:
+    return CommandOutcome(command=waiting.id, state=CommandState.REFUSED, reason=reason, field=field)

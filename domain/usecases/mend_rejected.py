@@ -13,19 +13,23 @@ from domain.rules.commands import CommandRefused
 _MOST_NAMED: Final = 10
 
 
-def put_master_data(uow: UnitOfWork, command: PutMasterData, actor: str) -> None:
-    """Store what bills may name; where the merchant wants it, try again exactly what waited for what is new."""
+def put_master_data(uow: UnitOfWork, command: PutMasterData, actor: str) -> bool:
+    """Store what bills may name; where the merchant wants it, try again exactly what waited for what is new.
+
+    Return whether anything of it was new.
+    """
     changed = uow.master_data.put(command.merchant, command.kind, command.entries, actor=actor)
     merchant = uow.merchants.get_many([command.merchant])[command.merchant]
     if not changed or not merchant.auto_retrigger:
-        return
+        return bool(changed)
     waiting = uow.rejections.waiting_for(command.merchant, command.kind, changed)
     if waiting:
         open_retrigger(uow, command.merchant, waiting, origin=RetriggerOrigin.MASTER_DATA, actor=actor)
+    return True
 
 
-def retrigger_rejected(uow: UnitOfWork, command: RetriggerRejected, actor: str) -> None:
-    """Open a retrigger of the named transactions, or of all that are pending.
+def retrigger_rejected(uow: UnitOfWork, command: RetriggerRejected, actor: str) -> bool:
+    """Open a retrigger of the named transactions, or of all that are pending; there is always a new one then.
 
     Raises:
         CommandRefused: its name was used before, or the merchant has no such rejected transaction.
@@ -43,13 +47,17 @@ def retrigger_rejected(uow: UnitOfWork, command: RetriggerRejected, actor: str) 
         name=command.retrigger,
         dry_run=command.dry_run,
     )
+    return True
 
 
-def mark_failed(uow: UnitOfWork, command: MarkFailed, actor: str) -> None:
+def mark_failed(uow: UnitOfWork, command: MarkFailed, actor: str) -> bool:
     """Give these rejected transactions up, all or none; commands that wait for their orders are refused next.
 
+    Return whether any of them was still pending. A note says why one failed, so a later one does not replace it.
+
     Raises:
-        CommandRefused: the merchant has no such rejected transaction, or one of them became an order meanwhile.
+        CommandRefused: the merchant has no such rejected transaction, one of them became an order meanwhile, or one
+            has failed before, and not with this note.
     """
     found = uow.rejections.lock_many(command.transactions)
     _check_all_known(command, command.transactions, found)
@@ -57,9 +65,15 @@ def mark_failed(uow: UnitOfWork, command: MarkFailed, actor: str) -> None:
     if added:
         told = ", ".join(f"{r.id} is order {r.order!r}" for r in added[:_MOST_NAMED])
         raise CommandRefused("transactions", f"reprocessed meanwhile: {told}; nothing was marked")
+    failed = [r for r in found.values() if r.status is RejectionStatus.PERMANENT_FAILED]
+    others = [r for r in failed if command.note not in {None, r.note}]
+    if others:
+        told = ", ".join(f"{r.id} ({r.note or 'without a note'})" for r in others[:_MOST_NAMED])
+        raise CommandRefused("note", f"failed before, and stays as it was said then: {told}; nothing was marked")
     pending = [r for r in found.values() if r.status is RejectionStatus.PENDING]
     uow.rejections.fail(pending, note=command.note, actor=actor)
     uow.inbox.wake([(r.merchant, r.order) for r in pending])
+    return bool(pending)
 
 
 def open_retrigger(
@@ -95,8 +109,8 @@ def _check_all_known(
         raise CommandRefused("transactions", f"no such rejected transaction: {', '.join(unknown[:_MOST_NAMED])}")
 
 
-# One row for each command that is about no order.
-MENDING: Final[Mapping[type, Callable[[UnitOfWork, Any, str], None]]] = MappingProxyType({
+# One row for each command that is about no order. Each says whether it changed anything.
+MENDING: Final[Mapping[type, Callable[[UnitOfWork, Any, str], bool]]] = MappingProxyType({
     PutMasterData: put_master_data,
     RetriggerRejected: retrigger_rejected,
     MarkFailed: mark_failed,

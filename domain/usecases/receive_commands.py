@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -51,6 +51,8 @@ _MAKES_DUE: Final[Mapping[type, Work]] = MappingProxyType({
     RetriggerRejected: Work.RETRIGGER,
     MarkFailed: Work.COMMAND,
 })  # fmt: skip
+# The field that names a command, where it is not its order.
+_NAMED_BY: Final[Mapping[type, str]] = MappingProxyType({RetriggerRejected: "retrigger"})
 T = TypeVar("T")
 
 
@@ -142,7 +144,7 @@ class ReceiveCommands:
         uow.inbox.forget([one.stored.id for one in refused])
         refusals = [
             *((r, _unknown_merchant(r)) for r in received if r.command.merchant not in merchants),
-            *((r, _OTHER_CONTENT) for r, s in stored if s.conflict),
+            *((r, _other_content(r)) for r, s in stored if s.conflict),
             *((one.received, one.error) for one in refused),
         ]
         if keep_refused:
@@ -214,7 +216,7 @@ class ReceiveCommands:
             return None, _unknown_merchant(received)
         stored = uow.inbox.put([received])[0]
         if stored.conflict:
-            return stored, _OTHER_CONTENT
+            return stored, _other_content(received)
         if not stored.repeat:
             try:
                 outcome = self._apply(uow, received, stored)
@@ -225,6 +227,7 @@ class ReceiveCommands:
                 self._wait(uow, received, stored)
             else:
                 uow.inbox.conclude([outcome])
+                return replace(stored, repeat=outcome.is_repeat), None
         return stored, None
 
     def _apply(self, uow: UnitOfWork, received: Received, stored: Stored) -> CommandOutcome | None:
@@ -236,8 +239,8 @@ class ReceiveCommands:
         command = received.command
         assert not isinstance(command, RegisterOrder)
         if isinstance(command, _MENDING):
-            MENDING[type(command)](uow, command, received.actor)
-            return CommandOutcome(command=stored.id, state=CommandState.APPLIED)
+            changed = MENDING[type(command)](uow, command, received.actor)
+            return CommandOutcome(command=stored.id, state=CommandState.APPLIED, is_repeat=not changed)
         if not isinstance(command, _OF_REVERSALS):
             return carry_out(uow, command, self.policies, inbox=stored.id, actor=received.actor)
         if isinstance(command, ReportTimeout):
@@ -327,7 +330,9 @@ def _rejected(one: _Accepted, reasons: tuple[Reason, ...], merchant: Merchant, n
     return _Rejected(one.stored, rejection)
 
 
-_OTHER_CONTENT: Final = FieldError(field="order", reason="the same was sent before with other content, which stands")
+def _other_content(received: Received) -> FieldError:
+    field = _NAMED_BY.get(type(received.command), "order")
+    return FieldError(field=field, reason="the same was sent before with other content, which stands")
 
 
 def _reception(stored: Stored | None, error: FieldError | None) -> Reception:

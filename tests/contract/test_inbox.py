@@ -35,9 +35,11 @@ def put(bench: Bench, *commands: Received) -> list[Stored]:
     return stored
 
 
-def conclude(bench: Bench, command: int, state: CommandState, reason: str | None = None) -> None:
+def conclude(
+    bench: Bench, command: int, state: CommandState, reason: str | None = None, *, field: str = "order"
+) -> None:
     with bench.units() as uow:
-        uow.inbox.conclude([CommandOutcome(command=command, state=state, reason=reason)])
+        uow.inbox.conclude([CommandOutcome(command=command, state=state, reason=reason, field=field)])
         uow.commit()
 
 
@@ -186,6 +188,34 @@ class TestTheEndOfACommand:
         assert (data["order"], data["message"]) == ("order-1", "intake.cancel_order")
         assert data["errors"] == [{"field": "order", "reason": "the order is PAID"}]
 
+    def test_is_listed_where_all_is_that_is_refused(self, bench: Bench) -> None:
+        first, second = (put(bench, received(key))[0] for key in ("k-1", "k-2"))
+        bench.clock.wait(5 * MINUTES)
+
+        conclude(bench, first.id, CommandState.REFUSED, "the order is PAID")
+        conclude(bench, second.id, CommandState.REFUSED, "is not on record", field="attempt")
+
+        one, other = bench.tables().refused.values()
+        assert (one.command, one.name, one.merchant, one.order) == (first.id, "intake.cancel_order", "shop", "order-1")
+        assert (one.errors, one.channel, one.times) == (
+            [{"field": "order", "reason": "the order is PAID"}],
+            "inbox",
+            1,
+        )
+        assert json.loads(one.body) == {"order": "order-1", "reason": "ü"}
+        assert one.refused_at == NOON + 5 * MINUTES
+        assert (other.command, other.errors) == (second.id, [{"field": "attempt", "reason": "is not on record"}])
+        told = [json.loads(event.body)["data"]["errors"] for event in bench.events("message.refused")]
+        assert told == [one.errors, other.errors]
+
+    def test_stays_listed_when_a_better_one_takes_its_key(self, bench: Bench) -> None:
+        (first,) = put(bench, received())
+        conclude(bench, first.id, CommandState.REFUSED, "the order is PAID")
+
+        put(bench, received(content="c-2"))
+
+        assert [row.command for row in bench.tables().refused.values()] == [first.id]
+
     def test_is_announced_only_once(self, bench: Bench) -> None:
         (stored,) = put(bench, received())
         conclude(bench, stored.id, CommandState.REFUSED, "the order is PAID")
@@ -273,8 +303,8 @@ class TestARefusedMessage:
             '{"order": "ü"}',
             1,
         )
-        assert json.loads(event.body)["data"]["errors"] == [{"field": "by", "reason": "is required"}]
-        assert event.order_id is None
+        assert json.loads(event.body)["data"]["errors"] == row.errors == [{"field": "by", "reason": "is required"}]
+        assert (row.command, row.refused_at, event.order_id) == (None, NOON, None)
 
     def test_that_comes_again_is_counted_and_not_announced_again(self, bench: Bench) -> None:
         refuse(bench, a_refusal())

@@ -74,15 +74,23 @@ class FakeInbox:
             if digest in refused:
                 refused[digest] = replace(refused[digest], times=refused[digest].times + 1)
                 continue
+            errors = [{"field": error.field, "reason": error.reason} for error in message.errors]
             refused[digest] = RefusedRow(
-                name=message.name, merchant=message.merchant, order=message.order, body=message.body, times=1
+                name=message.name,
+                merchant=message.merchant,
+                order=message.order,
+                body=message.body,
+                errors=errors,
+                channel=message.channel,
+                times=1,
+                refused_at=self._now,
             )
             if announce and message.merchant in self._tables.merchants:
                 event = message_refused(
                     message.merchant or "",
                     name=message.name,
                     order=message.order,
-                    errors=[{"field": error.field, "reason": error.reason} for error in message.errors],
+                    errors=errors,
                     received_at=self._now,
                 )
                 tell(self._tables, self._ids, f"evt_refused_{next(self._ids)}", event, now=self._now)

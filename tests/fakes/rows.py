@@ -109,7 +109,11 @@ class RefusedRow:
     merchant: str | None
     order: str | None
     body: str
+    errors: list[dict[str, str]]
+    channel: str
     times: int
+    command: int | None = None
+    refused_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

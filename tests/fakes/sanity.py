@@ -120,7 +120,7 @@ class FakeRejections:
         stored = self._tables.rejections[rejection.id]
         if status not in LEADS_TO[stored.status]:
             raise Conflict(rejection.order)
-        self._tables.rejections[rejection.id] = replace(stored, status=status)
+        self._tables.rejections[rejection.id] = replace(stored, status=status, note=decision.note)
         self._tables.decisions[rejection.id] = decision
         self._tables.needs.pop(rejection.id, None)
 

@@ -232,15 +232,8 @@ class TestBacklog:
     def test_counts_what_waits_in_sanity_queues(self, trueup: Trueup, store: Store) -> None:
         store.damage("UPDATE merchants SET checks = '{line_items}', sanity_queue = true")
         for order in ("A1", "A2"):
-            store.say(
-                "register_order",
-                order=order,
-                provider=PROVIDER,
-                reference=order,
-                amount="1.00",
-                currency="EUR",
-                bill={"line_items": ["tea"]},
-            )
+            payment = {"provider": "acme", "reference": order, "amount": "1.00", "currency": "EUR"}
+            store.say("register_order", order=order, **payment, bill={"line_items": ["tea"]})
         store.damage("UPDATE rejections SET rejected_at = rejected_at - interval '1 hour' WHERE \"order\" = 'A1'")
         trueup("rejected", "retrigger", "--merchant", "shop")
 

@@ -506,6 +506,11 @@ _DAMAGES = {
         "command",
         "UPDATE inbox SET state = 'refused', reason = NULL WHERE state = 'applied'",
     ),
+    "a command whose refusal nobody finds": (
+        "I8",
+        "no list of what is refused shows it",
+        "UPDATE inbox SET state = 'refused', reason = 'no' WHERE state = 'applied'",
+    ),
     "a message that is refused for no reason": (
         "I8",
         "refused message",

@@ -102,7 +102,7 @@ def retrigger(commands: Giving) -> Response:
     def work() -> Response:
         [told] = commands.tell(RetriggerRejected.name, [fields])
         if told.errors:
-            raise refusal(_of_retrigger(told))
+            raise refusal(told)
         name = str(fields["retrigger"])
         said = {"merchant": commands.merchant, "retrigger": name, "dry_run": fields.get("dry_run") or False}
         return accepted({**said, "repeat": told.repeat}, address_of_retrigger(name))
@@ -118,7 +118,10 @@ def retrigger(commands: Giving) -> Response:
     openapi_extra=body_with(BY_NAME[MarkFailed.name], without=("merchant", "transactions")),
 )
 def mark_failed(commands: Giving, id: Id) -> Response:  # noqa: A002
-    """Give a rejected transaction up for good; one that became an order meanwhile is a conflict."""
+    """Give a rejected transaction up for good.
+
+    One that became an order meanwhile is a conflict, and so is another note about one that has failed before.
+    """
     if commands.body.get("transactions") not in (None, [id], [str(id)]):
         raise invalid("transactions", "is not the one of the address, and may be left out")
     fields = {**own(commands.body, merchant=commands.merchant), "transactions": [id]}
@@ -154,15 +157,6 @@ def show_retrigger(
     due = found[0]["next"]
     planned = None if due is None else {"action": due["kind"], "at": due["due_at"], "under_way": due["leased"]}
     return {**found[0], "next_action": planned, **page(left, limit, key=("rejection",), item=dict)}
-
-
-def _of_retrigger(told: Told) -> Told:
-    """Say `retrigger` where the inbox speaks of an order, which is what names most commands."""
-    errors = tuple(
-        FieldError(field="retrigger" if error.field == "order" else error.field, reason=error.reason)
-        for error in told.errors
-    )
-    return Told(errors=errors, conflict=told.conflict)
 
 
 def _of_mark(told: Told) -> Problem:

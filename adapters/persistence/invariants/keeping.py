@@ -55,6 +55,15 @@ KEPT: Final = (
     ),
     Check(
         "I8",
+        "inbox",
+        "i.id",
+        f"""
+        SELECT i.id, {COMMAND}, concat(i.name, ' is refused, and no list of what is refused shows it')
+        FROM inbox i WHERE {{scope}} AND i.state = 'refused'
+          AND NOT EXISTS (SELECT FROM refused_messages r WHERE r.command = i.id)""",
+    ),
+    Check(
+        "I8",
         "refused_messages",
         "r.id",
         """

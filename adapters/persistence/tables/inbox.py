@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -52,5 +53,9 @@ refused_messages: Final = Table(
     Column("channel", Text, nullable=False),
     Column("times", Integer, nullable=False, server_default=text("1")),
     moment("received_at", nullable=False),
+    # Of one that was kept as a command first, and refused later.
+    Column("command", BigInteger),
+    moment("refused_at", nullable=False, server_default=func.now()),
     Index("ix_refused_messages_merchant_id", "merchant", "id"),
+    Index("ix_refused_messages_command", "command", postgresql_where=text("command IS NOT NULL")),
 )

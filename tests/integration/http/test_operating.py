@@ -119,6 +119,38 @@ class TestWhatWaits:
         assert {row["kind"] for row in backlog["work"]} == {"poll", "deliver"}
         assert [one["errors"] for one in refused["items"]] == [[{"field": "f", "reason": "r"}]]
 
+    def test_is_shown_with_what_was_kept_first_and_refused_later(self, server: Server) -> None:
+        key = server.reject("A1")
+        server.post("/v1/orders/A1/cancel", {"by": "user"})
+        server.post(f"/v1/rejected-transactions/{key}/mark-failed")
+        server.drain()
+
+        (refused,) = server.get("/v1/messages/refused", key="operator").json()["items"]
+
+        (error,) = refused["errors"]
+        assert (refused["name"], refused["merchant"], refused["order"]) == ("intake.cancel_order", "shop", "A1")
+        assert (error["field"], refused["channel"], refused["times"]) == ("order", "inbox", 1)
+        assert "failed for good" in error["reason"]
+        assert server.ask("SELECT id FROM inbox WHERE state = 'refused'") == [(refused["command"],)]
+        assert refused["received_at"] < refused["refused_at"]
+        figures = server.get("/metrics", key=None).text
+        assert "trueup_messages_refused 1.0" in figures
+        assert "trueup_commands_refused 1.0" in figures
+
+    def test_is_shown_by_sanity_queue(self, server: Server) -> None:
+        server.reject("A1")
+        server.reject("A2", item="milk")
+        server.post("/v1/rejected-transactions/retrigger", {"retrigger": "r-1"})
+
+        (queue,) = server.get("/v1/backlog", key="operator").json()["sanity_queues"]
+        figures = server.get("/metrics", key=None).text
+
+        assert (queue["merchant"], queue["pending"], queue["retriggers_open"]) == ("shop", 2, 1)
+        assert "trueup_rejected_pending 2.0" in figures
+        assert "trueup_retriggers_open 1.0" in figures
+        found = {sample.name: sample for family in text_string_to_metric_families(figures) for sample in family.samples}
+        assert found["trueup_rejected_oldest_seconds"].value > 0
+
 
 class TestHealth:
     def test_is_ready_with_its_servers(self, server: Server) -> None:

@@ -136,6 +136,20 @@ class TestRejectedTransactions:
         assert (shown["status"], shown["note"]) == ("PERMANENT_FAILED", "no such tea")
         assert shown["decided_by"].startswith("merchant:")
 
+    def test_that_have_failed_keep_the_note_that_they_failed_with(self, server: Server) -> None:
+        key = server.reject("A1")
+        address = f"/v1/rejected-transactions/{key}/mark-failed"
+        server.post(address, {"note": "no such tea"})
+
+        other = server.post(address, {"note": "too late"})
+        none = server.post(address, headers={"Idempotency-Key": "another-request"})
+
+        assert other.status_code == 409
+        assert [error["field"] for error in other.json()["errors"]] == ["note"]
+        assert "no such tea" in other.json()["errors"][0]["reason"]
+        assert (none.status_code, none.json()["repeat"]) == (202, True)
+        assert server.get(f"/v1/rejected-transactions/{key}").json()["note"] == "no such tea"
+
     def test_that_became_orders_are_not_given_up(self, server: Server) -> None:
         key = server.reject("A1")
         server.put("line_items", {"key": "tea"})
@@ -257,6 +271,14 @@ class TestMasterData:
         shown = server.get("/v1/master-data/customer_fields").json()
 
         assert (shown["version"], shown["items"][0]["options"]) == (3, ["red"])
+
+    def test_that_stands_already_is_a_repeat(self, server: Server) -> None:
+        tea, milk = {"key": "tea"}, {"key": "milk"}
+
+        became = [server.put("line_items", *entries).json()["repeat"] for entries in ([tea], [tea], [tea, milk])]
+
+        assert became == [False, True, False]
+        assert server.get("/v1/master-data/line_items").json()["version"] == 2
 
     def test_is_put_once_under_its_idempotency_key(self, server: Server) -> None:
         headers = {"Idempotency-Key": "k"}

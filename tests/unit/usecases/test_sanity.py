@@ -297,7 +297,8 @@ class TestARetrigger:
         counter.retrigger("mine")
 
         assert len(counter.bench.tables().retriggers) == 1
-        assert [row.name for row in counter.bench.tables().refused.values()] == ["sanity.retrigger"]
+        (refused,) = counter.bench.tables().refused.values()
+        assert (refused.name, refused.errors[0]["field"]) == ("sanity.retrigger", "retrigger")
 
     def test_of_what_is_not_there_or_anothers_is_refused(self, counter: Counter) -> None:
         counter.bench.add_merchant(a_merchant(id="other", checks=ALL, sanity_queue=True))
@@ -444,13 +445,29 @@ class TestMarkingFailed:
         assert "reprocessed meanwhile" in told["errors"][0]["reason"]
 
     def test_twice_is_once(self, counter: Counter) -> None:
-        key = counter.reject()
+        key, other = counter.reject("one"), counter.reject("other")
 
+        self.mark(counter, key, note="no such tea")
         self.mark(counter, key)
-        self.mark(counter, key, note="again")
+        self.mark(counter, key, other, note="no such tea")
 
-        assert len(counter.told("transaction.failed")) == 1
+        assert [told["rejection"] for told in counter.told("transaction.failed")] == [str(key), str(other)]
         assert counter.bench.tables().refused == {}
+
+    def test_with_another_note_than_it_failed_with_is_refused_whole(self, bench: Bench, counter: Counter) -> None:
+        key, other = counter.reject("one"), counter.reject("other")
+        shop(bench, sanity_queue=False)
+        never_marked = counter.reject("never-marked")
+        self.mark(counter, key, note="no such tea")
+
+        self.mark(counter, key, other, note="too late")
+        self.mark(counter, never_marked, note="a note of ours")
+
+        tables = counter.bench.tables()
+        assert tables.rejections[key].note == "no such tea"
+        assert counter.status(other) is RejectionStatus.PENDING
+        assert [row.errors[0]["field"] for row in tables.refused.values()] == ["note", "note"]
+        assert sorted("no such tea" in row.errors[0]["reason"] for row in tables.refused.values()) == [False, True]
 
     def test_keeps_it_from_every_later_retrigger(self, counter: Counter) -> None:
         key = counter.reject()
@@ -499,7 +516,9 @@ class TestACommandAboutARejectedOrder:
 
         assert counter.inbox("intake.cancel_order") == ["refused"]
         assert counter.bench.due(key) is None
-        assert "failed for good" in counter.told("message.refused")[0]["errors"][0]["reason"]
+        (error,) = counter.told("message.refused")[0]["errors"]
+        assert error == {"field": "order", "reason": "its transaction was rejected, and has failed for good"}
+        assert [row.errors for row in counter.bench.tables().refused.values()] == [[error]]
 
     def test_is_refused_at_once_where_it_had_failed_before(self, counter: Counter) -> None:
         key = counter.reject()
