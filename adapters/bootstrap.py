@@ -19,7 +19,7 @@ from adapters.persistence.database import connect
 from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
 from adapters.policies import limits_of, policy_of
 from adapters.providers import ADAPTERS, HttpProviderCalls
-from adapters.queue import CeleryHints
+from adapters.queue import BackgroundHints, CeleryHints
 from config.cron import NEVER, Cron
 from config.mail import MailServer
 from config.messaging import NOTIFICATIONS, POLLING, RETRIGGERS, REVERSALS, SWEEPS
@@ -76,10 +76,22 @@ def server_urls(settings: Settings) -> tuple[str, str]:
     )
 
 
-def open_application(settings: Settings, *, role: str = "trueup", connections: int = 2) -> "Application":
-    """Open everything that a process needs. Nothing connects before it is used."""
+def open_application(
+    settings: Settings, *, role: str = "trueup", connections: int = 2, answers: bool = False
+) -> "Application":
+    """Open everything that a process needs. Nothing connects before it is used.
+
+    `answers` says that somebody waits for what it does: then no broker is waited for.
+    """
     database_url, broker_url = server_urls(settings)
-    return Application(settings, database_url=database_url, broker_url=broker_url, role=role, connections=connections)
+    return Application(
+        settings,
+        database_url=database_url,
+        broker_url=broker_url,
+        role=role,
+        connections=connections,
+        answers=answers,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +110,14 @@ class Application:
     """What every driving adapter calls: intake, and the drains."""
 
     def __init__(
-        self, settings: Settings, *, database_url: str, broker_url: str, role: str = "trueup", connections: int = 2
+        self,
+        settings: Settings,
+        *,
+        database_url: str,
+        broker_url: str,
+        role: str = "trueup",
+        connections: int = 2,
+        answers: bool = False,
     ) -> None:
         self.settings = settings
         self.engine: Engine = connect(database_url, role=role, pool_size=connections)
@@ -106,7 +125,8 @@ class Application:
         providers = load_providers(settings.providers)
         self.policies = {name: _policy(name, provider) for name, provider in providers.items()}
         self._currencies = {name: with_own(provider.currencies) for name, provider in providers.items()}
-        self._hints = CeleryHints(broker_url, sweep_seconds=settings.sweep_seconds)
+        self._broker = CeleryHints(broker_url, sweep_seconds=settings.sweep_seconds)
+        self._hints = BackgroundHints(self._broker) if answers else self._broker
         self._provider_calls = HttpProviderCalls({name: _translator(name, p) for name, p in providers.items()})
         self._callback_calls = CallbackCalls(
             allow_hosts=frozenset(settings.callback_allow_hosts), timeout_seconds=settings.callback_seconds
@@ -182,7 +202,7 @@ class Application:
 
     def reaches_broker(self) -> bool:
         """Whether the broker answers now."""
-        return self._hints.depth(POLLING) is not None
+        return self._broker.depth(POLLING) is not None
 
     def refuse(self, refused: Sequence[RefusedMessage]) -> None:
         """Keep input that was not accepted, and tell its merchant."""
@@ -239,6 +259,7 @@ class Application:
         self._callback_calls.close()
         self._mail_calls.close()
         self._hints.close()
+        self._broker.close()
         self.engine.dispose()
 
     def _make_lanes(self) -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -24,8 +25,9 @@ from config.messaging import (
     is_amqp,
 )
 from domain.model.due_work import Work
+from domain.ports.queue import Hints
 
-__all__ = ["MOST_WAITING", "QUEUE_OF", "CeleryHints", "Depths", "drain_task", "publisher"]
+__all__ = ["MOST_WAITING", "QUEUE_OF", "BackgroundHints", "CeleryHints", "Depths", "drain_task", "publisher"]
 
 # One row for each kind of work: where its drain is asked for.
 QUEUE_OF: Final[Mapping[Work, str]] = MappingProxyType(
@@ -178,6 +180,40 @@ class CeleryHints:
                 connection.release()
             except Exception as error:  # noqa: BLE001 - it is being thrown away
                 log.debug("broker.close_failed", error=str(error))
+
+
+class BackgroundHints:
+    """Hints for who has somebody waiting for an answer: a thread of its own gives them, so a broker may take its time.
+
+    What waits is a kind of work, each once at most; a hint that comes while its kind waits says nothing new.
+    """
+
+    def __init__(self, hints: Hints) -> None:
+        self._hints = hints
+        self._lock = threading.Lock()
+        self._waiting: set[Work] = set()
+        self._closed = False
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="hints")  # its thread begins with the first hint
+
+    def hint(self, work: Work) -> None:
+        """Have the hint given soon."""
+        with self._lock:
+            if work not in self._waiting and not self._closed:
+                self._waiting.add(work)
+                self._sender.submit(self._give, work)
+
+    def close(self) -> None:
+        """Give no more hints: those that wait are dropped, and the one that is being given comes to its end."""
+        with self._lock:
+            self._closed = True
+        self._sender.shutdown()
+
+    def _give(self, work: Work) -> None:
+        with self._lock:
+            self._waiting.discard(work)  # before it is given: what is due from now on needs one more
+            if self._closed:
+                return
+        self._hints.hint(work)
 
 
 def _impatient(broker_url: str) -> dict[str, object]:

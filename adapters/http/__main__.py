@@ -33,7 +33,7 @@ def main() -> int:
 def _serve(settings: Settings) -> None:
     providers = load_providers(settings.providers)
     webhooks = {name: webhook_of(name, provider) for name, provider in providers.items()}
-    application = open_application(settings, role="trueup-api", connections=_CONNECTIONS)
+    application = open_application(settings, role="trueup-api", connections=_CONNECTIONS, answers=True)
     per_second = settings.http_requests_per_second
     key = settings.admin_key.get_secret_value() if settings.admin_key else kept_secret(settings.home, ADMIN_KEY)
     desk = Desk(
