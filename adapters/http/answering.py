@@ -13,11 +13,12 @@ from starlette.responses import Response
 
 from adapters.http.bodies import json_body
 from adapters.http.desk import Anybody, Caller, Desk, Here
-from adapters.http.problems import IN_FLIGHT, REUSED, Problem, invalid
+from adapters.http.problems import IN_FLIGHT, REUSED, invalid, wrong
 from adapters.persistence import answers
 from adapters.persistence.answers import KeptAnswer
 
 REPLAYED: Final = "Idempotency-Replayed"
+_HEADER: Final = "Idempotency-Key"
 _KEPT_HEADERS: Final = ("content-type", "location")
 _KEY: Final = re.compile(r"[!#-\[\]-~]{1,200}")  # printable ASCII without blank, quote and backslash
 _SUCCESS: Final = range(200, 300)
@@ -67,9 +68,10 @@ class Once:
 
     def _replay(self, known: KeptAnswer) -> Response:
         if known.fingerprint != self.fingerprint:
-            raise Problem(REUSED)
+            reason = "was used for another request (method, address, parameters or body): use a new one"
+            raise wrong(REUSED, _HEADER, reason)
         if known.status is None or known.body is None:
-            raise Problem(IN_FLIGHT, headers={"Retry-After": "1"})
+            raise wrong(IN_FLIGHT, _HEADER, "is that of a request under way", headers={"Retry-After": "1"})
         headers = {**(known.headers or {}), REPLAYED: "true"}
         return Response(known.body, status_code=known.status, headers=headers)
 
@@ -92,7 +94,7 @@ def once_of(
     idempotency_key: Annotated[
         str | None,
         Header(
-            alias="Idempotency-Key",
+            alias=_HEADER,
             description="Names this request: sent again under the same key it is carried out once. Kept for a day.",
             json_schema_extra={"pattern": f'^({_KEY.pattern}|"{_KEY.pattern}")$'},
         ),
@@ -110,7 +112,7 @@ def _key_of(header: str) -> str:
     quoted = len(header) > 1 and header[0] == header[-1] == '"'
     key = header[1:-1] if quoted else header
     if not _KEY.fullmatch(key):
-        raise invalid("Idempotency-Key", "should be 1 to 200 printable ASCII characters without blanks and quotes")
+        raise invalid(_HEADER, "should be 1 to 200 printable ASCII characters without blanks and quotes")
     return key
 
 

@@ -208,7 +208,7 @@ class Problem(BaseModel):
     type: str
     title: str
     status: int
-    detail: str | None = None
+    detail: str = Field(description="What is wrong with this request, in words.")
     errors: Sequence[FieldProblem] | None = None
     trace: str | None = Field(default=None, description="Names this request in our logs.")
 

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.bootstrap import Conflict, StoreUnavailable
+from adapters.http.lingering import Lingering
 from adapters.messages.reasons import reason_of
 from domain.model.command import FieldError
 
@@ -23,39 +24,68 @@ MEDIA_TYPE: Final = "application/problem+json"
 _URN: Final = "urn:trueup:problem:"
 _LONGEST_FIELD: Final = 200
 _MOST_ERRORS: Final = 100
+_SUMMED_UP: Final = 3
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One row for each kind of problem: what clients match on, the status that goes with it, and what it means."""
+    """One row for each kind of problem: what clients match on, the status that goes with it, and what it means.
+
+    `detail` is said where nothing closer is known.
+    """
 
     name: str
     status: int
     title: str
+    detail: str
 
     @property
     def type(self) -> str:
         return f"{_URN}{self.name}"
 
 
-MALFORMED: Final = Kind("malformed-body", 400, "The body cannot be read as JSON")
-UNAUTHENTICATED: Final = Kind("unauthenticated", 401, "A key is needed, and none that is live was given")
-BAD_SIGNATURE: Final = Kind("bad-signature", 401, "The event is not signed as its provider signs")
-FORBIDDEN: Final = Kind("forbidden", 403, "This key may not do that")
-NOT_FOUND: Final = Kind("not-found", 404, "There is no such thing here")
-NOT_ALLOWED: Final = Kind("method-not-allowed", 405, "This address does not take that method")
-TOO_SLOW: Final = Kind("body-too-slow", 408, "The body did not arrive in time")
-CONFLICT: Final = Kind("conflict", 409, "What is known stands against it")
-IN_FLIGHT: Final = Kind("idempotency-key-in-flight", 409, "A request under this key is still under way")
-TOO_LARGE: Final = Kind("body-too-large", 413, "The body is too large")
-UNSUPPORTED: Final = Kind("unsupported-media-type", 415, "The body should be application/json in UTF-8")
-INVALID: Final = Kind("invalid-fields", 422, "Some fields cannot be used")
-REUSED: Final = Kind("idempotency-key-reused", 422, "This key was used for another request")
-TOO_MANY: Final = Kind("too-many-requests", 429, "This key has made too many requests")
-INTERNAL: Final = Kind("internal-error", 500, "Something here is broken")
-UNAVAILABLE: Final = Kind("unavailable", 503, "The database does not answer; nothing is known to be kept")
+MALFORMED: Final = Kind("malformed-body", 400, "The body cannot be read as JSON", "The body should be JSON in UTF-8.")
+UNAUTHENTICATED: Final = Kind(
+    "unauthenticated", 401, "A key is needed, and none that is live was given", "Authorization should be: Bearer KEY."
+)
+BAD_SIGNATURE: Final = Kind(
+    "bad-signature", 401, "The event is not signed as its provider signs", "webhook-signature is not that of the body."
+)
+FORBIDDEN: Final = Kind("forbidden", 403, "This key may not do that", "Another key is needed.")
+NOT_FOUND: Final = Kind(
+    "not-found", 404, "There is no such thing here", "The address names nothing that this key may see."
+)
+NOT_ALLOWED: Final = Kind(
+    "method-not-allowed", 405, "This address does not take that method", "Allow names the methods that it takes."
+)
+TOO_SLOW: Final = Kind("body-too-slow", 408, "The body did not arrive in time", "Send the body at once.")
+CONFLICT: Final = Kind("conflict", 409, "What is known stands against it", "The same is known otherwise.")
+IN_FLIGHT: Final = Kind(
+    "idempotency-key-in-flight", 409, "A request under this key is still under way", "Ask again in a moment."
+)
+TOO_LARGE: Final = Kind("body-too-large", 413, "The body is too large", "Send less at a time.")
+UNSUPPORTED: Final = Kind(
+    "unsupported-media-type",
+    415,
+    "The body should be application/json in UTF-8",
+    "Content-Type should be application/json, and Content-Encoding be left out.",
+)
+INVALID: Final = Kind("invalid-fields", 422, "Some fields cannot be used", "`errors` names each.")
+REUSED: Final = Kind(
+    "idempotency-key-reused", 422, "This key was used for another request", "Use a new key for another request."
+)
+TOO_MANY: Final = Kind(
+    "too-many-requests", 429, "This key has made too many requests", "Retry-After says how many seconds to wait."
+)
+INTERNAL: Final = Kind("internal-error", 500, "Something here is broken", "`trace` finds it in the operator's log.")
+UNAVAILABLE: Final = Kind(
+    "unavailable",
+    503,
+    "The database does not answer; nothing is known to be kept",
+    "The same request may be made again.",
+)
 
 KINDS: Final = (
     MALFORMED, UNAUTHENTICATED, BAD_SIGNATURE, FORBIDDEN, NOT_FOUND, NOT_ALLOWED, TOO_SLOW, CONFLICT, IN_FLIGHT,
@@ -82,21 +112,35 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
 
+def wrong(kind: Kind, field: str, reason: str, *, headers: Mapping[str, str] | None = None) -> Problem:
+    """Return what is wrong with one field, parameter or header."""
+    return Problem(kind, errors=(FieldError(field=field, reason=reason),), headers=headers)
+
+
 def invalid(field: str, reason: str) -> Problem:
-    return Problem(INVALID, errors=(FieldError(field=field, reason=reason),))
+    return wrong(INVALID, field, reason)
 
 
 def answer_of(problem: Problem, *, trace: str | None = None) -> Response:
     """Return the problem as it is sent."""
     kind = problem.kind
-    body: dict[str, Any] = {"type": kind.type, "title": kind.title, "status": kind.status}
-    if problem.detail is not None:
-        body["detail"] = problem.detail
+    detail = problem.detail or _summary(problem.errors) or kind.detail
+    body: dict[str, Any] = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": detail}
     if problem.errors:
         body["errors"] = [{"field": one.field, "reason": one.reason} for one in problem.errors]
     if trace is not None:
         body["trace"] = trace
-    return JSONResponse(body, status_code=kind.status, headers=problem.headers, media_type=MEDIA_TYPE)
+    form = Lingering if problem.headers.get("Connection") == "close" else JSONResponse
+    return form(body, status_code=kind.status, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def _summary(errors: Sequence[FieldError]) -> str | None:
+    """Say the first few errors in one line; `errors` has all of them."""
+    if not errors:
+        return None
+    said = [f"{one.field}: {one.reason}" for one in errors[:_SUMMED_UP]]
+    left = len(errors) - len(said)
+    return "; ".join([*said, f"and {left} more"] if left else said)
 
 
 def on_problem(request: Request, error: Exception) -> Response:
@@ -118,10 +162,11 @@ def on_http(request: Request, error: Exception) -> Response:
     """Say in our form what the router found wrong."""
     assert isinstance(error, HTTPException)
     kind = _OF_STATUS.get(error.status_code, INTERNAL)
-    headers = dict(error.headers or {})
-    if kind is NOT_ALLOWED:
-        headers["Allow"] = ", ".join(_allowed(request))
-    return answer_of(Problem(kind, headers=headers), trace=_trace(request))
+    if kind is not NOT_ALLOWED:
+        return answer_of(Problem(kind, headers=error.headers), trace=_trace(request))
+    allowed = ", ".join(_allowed(request))
+    problem = Problem(kind, f"It takes {allowed}.", headers={**(error.headers or {}), "Allow": allowed})
+    return answer_of(problem, trace=_trace(request))
 
 
 def on_store_away(request: Request, error: Exception) -> Response:
@@ -154,7 +199,8 @@ def _allowed(request: Request) -> Sequence[str]:
     for route in iter_route_contexts(request.app.routes):
         if route.path_regex.match(request.scope["path"]):
             found |= route.methods or set()
-    return sorted(found)
+    # The envelope answers HEAD wherever there is a GET.
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 def _trace(request: Request) -> str | None:

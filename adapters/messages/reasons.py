@@ -37,13 +37,16 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
 def field_errors(error: ValidationError, *, prefix: str = "") -> tuple[FieldError, ...]:
     """Return one (field, reason) for each thing that is wrong, up to a hundred."""
     found = error.errors(include_url=False, include_input=False)
-    listed = [FieldError(field=_path(prefix, one["loc"]), reason=reason_of(one)) for one in found[:_MOST_ERRORS]]
+    listed = [
+        FieldError(field=path_of(one["loc"], prefix=prefix), reason=reason_of(one)) for one in found[:_MOST_ERRORS]
+    ]
     if len(found) > _MOST_ERRORS:
         listed.append(FieldError(field=prefix, reason=f"and {len(found) - _MOST_ERRORS} more fields are wrong"))
     return tuple(listed)
 
 
-def _path(prefix: str, location: Sequence[int | str]) -> str:
+def path_of(location: Sequence[int | str], *, prefix: str = "") -> str:
+    """Write where a field stands, as `orders[0].amount`."""
     path = prefix
     for part in location:
         if part == "[key]":  # what is wrong is the name before it

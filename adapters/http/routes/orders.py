@@ -17,6 +17,7 @@ from adapters.http.problems import CONFLICT, INVALID, NOT_FOUND, Problem, invali
 from adapters.http.rejections import rejected_among
 from adapters.http.requests import ONE_OR_MANY
 from adapters.http.routing import USUAL, Cursor, Limit, Moment, Name, Word, problems, resource, taking
+from adapters.messages import BY_NAME
 from adapters.messages.parsing import MOST_ORDERS
 from adapters.persistence import listings, queries
 from adapters.persistence.orders import SqlOrders
@@ -28,6 +29,7 @@ from domain.rules.order_lifecycle import OPEN
 router = resource("orders")
 
 _MOST_ERRORS: Final = 100
+_OF_ONE: Final = sorted(set(BY_NAME[RegisterOrder.name].model_fields) - {"merchant"})
 
 
 @router.post(
@@ -39,9 +41,9 @@ _MOST_ERRORS: Final = 100
 )
 def register(commands: Giving) -> Response:
     """Register an order, or up to 1,000 of which each stands or falls by itself."""
-    if "orders" in commands.body:
-        return commands.once(lambda: _register_many(commands))
     fields = own(commands.body, merchant=commands.merchant)
+    if "orders" in fields:
+        return commands.once(lambda: _register_many(commands))
 
     def work() -> Response:
         [told] = commands.tell(RegisterOrder.name, [fields])
@@ -82,6 +84,10 @@ def _register_many(commands: Giving) -> Response:
 
 def _orders_of(body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     orders = body["orders"]
+    lost = [name for name in _OF_ONE if body.get(name) is not None]
+    if lost:
+        reason = "belongs into each of `orders`: beside them it would be lost"
+        raise Problem(INVALID, errors=[FieldError(field=name, reason=reason) for name in lost])
     if not isinstance(orders, list) or not orders:
         raise invalid("orders", "should be a list of at least one order")
     if len(orders) > MOST_ORDERS:

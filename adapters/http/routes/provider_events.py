@@ -12,7 +12,7 @@ from starlette.responses import Response
 from adapters.http.bodies import check_media_type, raw_body, read_json
 from adapters.http.commands import ACCEPTED
 from adapters.http.desk import Desk, Here
-from adapters.http.problems import BAD_SIGNATURE, INVALID, NOT_FOUND, Problem
+from adapters.http.problems import BAD_SIGNATURE, INVALID, NOT_FOUND, Problem, wrong
 from adapters.http.requests import body_with
 from adapters.http.routing import open_resource, taking
 from adapters.messages.fields import Reference
@@ -63,7 +63,8 @@ def _check_signature(desk: Desk, provider: str, request: Request, raw: bytes) ->
     try:
         webhook.verify(raw, dict(request.headers), json_parse=False)
     except (WebhookVerificationError, ValueError):  # the library lets a garbled signature raise what it may
-        raise Problem(BAD_SIGNATURE) from None
+        reason = "is not that of this body, or its time is long past"
+        raise wrong(BAD_SIGNATURE, "webhook-signature", reason) from None
 
 
 def _bring_forward(desk: Desk, provider: str, reference: str) -> None:
