@@ -13,6 +13,7 @@ from adapters.http.desk import Desk
 from adapters.http.document import document_of
 from adapters.http.envelope import Envelope
 from adapters.http.metrics import Requests, StoreFigures
+from adapters.http.parameters import parameters_of
 from adapters.http.problems import HANDLERS
 from adapters.http.routes import (
     cases,
@@ -76,6 +77,7 @@ def make_app(desk: Desk | None = None, *, threads: int = 10) -> FastAPI:
 
 def _serve_document(app: FastAPI) -> None:
     document = document_of(app)
+    app.state.parameters = parameters_of(document)
     shown = page.page_of(document)
 
     @app.get("/openapi.json", include_in_schema=False)

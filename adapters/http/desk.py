@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 from starlette.requests import Request
 
 from adapters.bootstrap import Application
-from adapters.http.problems import FORBIDDEN, TOO_MANY, UNAUTHENTICATED, Problem, invalid
+from adapters.http.problems import FORBIDDEN, TOO_MANY, UNAUTHENTICATED, Problem, invalid, wrong
 from adapters.messages.fields import Identifier
 from adapters.persistence import keys
 from adapters.persistence.keys import Budget
@@ -98,14 +98,24 @@ Here = Annotated[Desk, Depends(desk_of)]
 def caller_of(desk: Here, given: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]) -> Caller:
     """Say who calls, and spend one request of their budget."""
     if given is None or len(given.credentials) > _LONGEST_KEY:
-        raise Problem(UNAUTHENTICATED, headers={"WWW-Authenticate": "Bearer"})
+        raise _unknown_key()
     with desk.engine.begin() as connection:
         found = keys.identify(connection, given.credentials, desk.budget, admin=(ADMIN, desk.admin_key))
     if found is None:
-        raise Problem(UNAUTHENTICATED, headers={"WWW-Authenticate": "Bearer"})
+        raise _unknown_key()
     if found.wait_seconds:
-        raise Problem(TOO_MANY, headers={"Retry-After": str(int(found.wait_seconds) + 1)})
+        wait = int(found.wait_seconds) + 1
+        raise Problem(TOO_MANY, f"Wait {wait} seconds.", headers={"Retry-After": str(wait)})
     return Caller(key=found.id, merchant=found.merchant, operator=found.operator)
+
+
+def _unknown_key() -> Problem:
+    return wrong(
+        UNAUTHENTICATED,
+        "Authorization",
+        "should be: Bearer KEY, with a live key",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
 
 
 Anybody = Annotated[Caller, Depends(caller_of)]
@@ -114,7 +124,7 @@ Anybody = Annotated[Caller, Depends(caller_of)]
 def operator_of(caller: Anybody) -> Caller:
     """Let only operators in."""
     if caller.operator is None:
-        raise Problem(FORBIDDEN, "It is for operators.")
+        raise wrong(FORBIDDEN, "Authorization", "should be an operator's key, and is a merchant's")
     return caller
 
 
@@ -127,12 +137,11 @@ def scope_of(
         Identifier | None, Query(description="Whose. An operator names it; a merchant's key has its own.")
     ] = None,
 ) -> str | None:
-    """Return whose things may be seen: a merchant's key sees its own, an operator those named, or all."""
-    if caller.merchant is None:
-        return merchant
-    if merchant not in (None, caller.merchant):
-        raise Problem(FORBIDDEN, "It is another merchant's key.")
-    return caller.merchant
+    """Return whose things may be seen: a merchant's key sees its own, an operator those named, or all.
+
+    That the key names no other merchant has been checked for every route (`parameters.check_caller`).
+    """
+    return caller.merchant if caller.merchant is not None else merchant
 
 
 Scope = Annotated[str | None, Depends(scope_of)]

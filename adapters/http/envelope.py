@@ -41,22 +41,23 @@ class Envelope:
             return
         _keep_slashes(scope)
         scope["trace"] = secrets.token_hex(8)
+        # HEAD is answered as GET is; that no body follows is the server's part.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         answer = _Answer(send, scope["trace"])
         began = time.monotonic()
         with structlog.contextvars.bound_contextvars(trace=scope["trace"]):
             try:
-                await self._app(scope, receive, answer)
+                await self._app(inner, receive, answer)
             except ClientDisconnect:
                 answer.status = _HUNG_UP
             except Exception as error:  # noqa: BLE001 - the last one: the caller gets an answer, the log the error
-                response = on_bug(Request(scope), error)
+                response = on_bug(Request(inner), error)
                 if not answer.status:
-                    await response(scope, receive, answer)
-            self._count(scope, answer.status, time.monotonic() - began)
+                    await response(inner, receive, answer)
+            self._count(route_of(inner), scope["method"], answer.status, time.monotonic() - began)
 
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        route = route_of(scope)
-        self._requests.count(route, scope["method"], status, seconds)
+    def _count(self, route: str, method: str, status: int, seconds: float) -> None:
+        self._requests.count(route, method, status, seconds)
         log.info("http.answered", route=route, status=status, milliseconds=round(seconds * 1000))
 
 

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field
+from starlette.convertors import IntegerConvertor, register_url_convertor
 
 from adapters.http import models
 from adapters.http.addresses import PREFIX
 from adapters.http.cursors import MOST, USUAL
 from adapters.http.envelope import unmasked
+from adapters.http.parameters import check_caller, check_query
 from adapters.http.problems import MEDIA_TYPE
 from adapters.messages.fields import identifier, instant
 
@@ -31,6 +33,15 @@ Moment = Annotated[
     Field(json_schema_extra={"format": "date-time"}),
 ]
 
+
+class _Number(IntegerConvertor):
+    """A number in an address, as the framework's own; but Python reads none of some thousand digits."""
+
+    regex = "[0-9]{1,19}"
+
+
+register_url_convertor("int", _Number())
+
 _WORDS: Final = {
     400: "The body is no JSON.",
     401: "No live key was given.",
@@ -39,8 +50,8 @@ _WORDS: Final = {
     408: "The body did not arrive in time.",
     409: "What is known stands against it, or a request under this `Idempotency-Key` is under way.",
     413: "The body is too large.",
-    415: "The body is not `application/json` in UTF-8.",
-    422: "Some fields cannot be used; `errors` names each.",
+    415: "The body is not `application/json` in UTF-8, or it is packed (`Content-Encoding`).",
+    422: "Some fields or parameters cannot be used; `errors` names each.",
     429: "The key has made too many requests; `Retry-After` says how many seconds to wait.",
     500: "Something here is broken.",
     503: "The database does not answer.",
@@ -76,12 +87,13 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def resource(tag: str) -> APIRouter:
     """Return the router of one resource."""
-    return APIRouter(prefix=PREFIX, tags=[tag], responses=problems(*_EVERY))
+    checks = [Depends(check_caller), Depends(check_query)]
+    return APIRouter(prefix=PREFIX, tags=[tag], responses=problems(*_EVERY), dependencies=checks)
 
 
 def open_resource(tag: str) -> APIRouter:
     """Return the router of a resource that asks for no key."""
-    return APIRouter(prefix=PREFIX, tags=[tag])
+    return APIRouter(prefix=PREFIX, tags=[tag], dependencies=[Depends(check_query)])
 
 
 def taking(*statuses: int) -> dict[int | str, dict[str, Any]]:

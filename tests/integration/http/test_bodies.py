@@ -1,7 +1,11 @@
 """What is sent, at its worst: every refusal is a problem+json that names the field and the reason."""
 
+import gzip
 import json
+import socket
+from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -32,7 +36,11 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
     "an exponent": (with_amount('"1e2"'), 422, "amount"),
     "signed": (with_amount('"-0"'), 422, "amount"),
     "nothing": (with_amount('"0.00"'), 422, "amount"),
-    "endless": (with_amount("1" * 5000), 400, "body"),
+    "endless": (with_amount("1" * 5000), 422, "amount"),
+    "endless and less than nothing": (with_amount("-" + "1" * 500_000), 422, "amount"),
+    "endless in a string": (with_amount(f'"{"1" * 5000}"'), 422, "amount"),
+    "endless behind the point": (with_amount("1." + "1" * 5000), 422, "amount"),
+    "endless in one of many": (b'{"orders": [{}, {"amount": ' + b"1" * 5000 + b"}]}", 422, "orders[1].amount"),
     "other digits": (with_amount('"١٢"'), 422, "amount"),
     "NUL": (ORDER.replace("A1", "A\\u0000").encode(), 422, "order"),
     "half a character": (ORDER.replace("A1", "A\\ud800").encode(), 422, "order"),
@@ -46,6 +54,14 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
     "too deep": (nested(40), 422, "body"),
     "far too deep": (nested(100_000), 422, "body"),
     "a field twice": (ORDER.replace('"order"', '"amount": "1", "order"').encode(), 422, "amount"),
+    "a field of the bill twice": (
+        ORDER.replace('"order"', '"bill": {"line_items": ["a", {"key": "b", "key": "c"}]}, "order"').encode(),
+        422,
+        "bill.line_items[1].key",
+    ),
+    "a field of one of many twice": (b'{"orders": [{"order": "1", "order": "2"}]}', 422, "orders[0].order"),
+    "what is lost beside many": (b'{"orders": [' + ORDER.encode() + b'], "amount": "1"}', 422, "amount"),
+    "many of another merchant": (b'{"merchant": "rival", "orders": [' + ORDER.encode() + b"]}", 422, "merchant"),
     "NaN in what is free": (
         ORDER.replace('"order"', '"bill": {"source": {"a": NaN}}, "order"').encode(),
         422,
@@ -60,7 +76,20 @@ def refused(answer: requests.Response, status: int) -> Any:
     problem = answer.json()
     assert problem["status"] == status
     assert problem["type"].startswith("urn:trueup:problem:")
+    for error in problem.get("errors", ())[:3]:
+        assert f"{error['field']}: {error['reason']}" in problem["detail"]
+    assert problem["detail"]
     return problem
+
+
+def send_all(server: Server, head: str, pieces: Iterable[bytes]) -> bytes:
+    """Send everything before anything is read; return all that then comes until the server hangs up."""
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as client:
+        client.sendall(f"{head}\r\nHost: x\r\nAuthorization: Bearer {server.keys['shop']}\r\n\r\n".encode())
+        for piece in pieces:
+            client.sendall(piece)
+        return b"".join(iter(lambda: client.recv(65536), b""))
 
 
 class TestABody:
@@ -71,17 +100,50 @@ class TestABody:
             assert all(error["reason"] for error in problem["errors"]), what
         assert server.ask("SELECT count(*) FROM inbox") == [(0,)]
 
-    def test_that_is_too_large_is_not_read_to_its_end(self, server: Server) -> None:
-        large = b'{"order": "' + b"x" * (5 * 1024 * 1024) + b'"}'
-
-        refused(server.call("POST", "/v1/orders", data=large, headers=JSON), 413)
+    def test_that_is_too_large_is_refused_with_its_limit(self, server: Server) -> None:
+        large = b'{"order": "' + b"x" * (8 * 1024 * 1024) + b'"}'
         # Without a length nothing says so beforehand.
         pieces = (large[start : start + 65536] for start in range(0, len(large), 65536))
-        try:
-            answer = server.call("POST", "/v1/orders", data=pieces, headers=JSON)
-        except requests.ConnectionError:
-            return  # the server has hung up on who went on sending
-        refused(answer, 413)
+
+        for data in (large, pieces):
+            answer = server.call("POST", "/v1/orders", data=data, headers=JSON)
+            problem = refused(answer, 413)
+            assert problem["errors"] == [{"field": "body", "reason": "is larger than 4,194,304 bytes"}]
+            assert answer.headers["Connection"] == "close"
+
+    def test_that_is_too_large_is_answered_to_who_sends_all_of_it_first(self, server: Server) -> None:
+        piece = b"x" * 65536
+        chunk = b"10000\r\n" + piece + b"\r\n"
+        head = "POST /v1/orders HTTP/1.1\r\nContent-Type: application/json\r\n"
+
+        by_length = send_all(server, f"{head}Content-Length: {len(piece) * 320}", [piece] * 320)
+        in_chunks = send_all(server, f"{head}Transfer-Encoding: chunked", [*[chunk] * 320, b"0\r\n\r\n"])
+
+        assert [answer.split(b"\r\n")[0].split()[1] for answer in (by_length, in_chunks)] == [b"413", b"413"]
+        assert all(b"4,194,304 bytes" in answer for answer in (by_length, in_chunks))
+
+    def test_that_is_too_large_is_answered_to_who_has_only_said_so(self, server: Server) -> None:
+        address = urlsplit(server.url)
+        with socket.create_connection((address.hostname, address.port), timeout=30) as client:
+            client.sendall(
+                b"POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n"
+                b"Authorization: Bearer " + server.keys["shop"].encode() + b"\r\n\r\n"
+            )
+
+            assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+            # What still comes is thrown away, and not without end.
+            with pytest.raises(ConnectionError):
+                client.sendall(bytes(1024**3))
+
+    def test_that_is_packed_is_not_taken(self, server: Server) -> None:
+        for coding in ("gzip", "identity, gzip", "br", "x"):
+            headers = {**JSON, "Content-Encoding": coding}
+            answer = server.call("POST", "/v1/orders", data=gzip.compress(ORDER.encode()), headers=headers)
+            assert [one["field"] for one in refused(answer, 415)["errors"]] == ["Content-Encoding"]
+            assert answer.headers["Accept-Encoding"] == "identity"
+
+        headers = {**JSON, "Content-Encoding": "identity"}
+        assert server.call("POST", "/v1/orders", data=ORDER.encode(), headers=headers).status_code == 202
 
     @pytest.mark.parametrize(
         "media_type",
@@ -96,7 +158,12 @@ class TestABody:
     def test_of_another_media_type_is_not_taken(self, server: Server, media_type: str) -> None:
         headers = {"Content-Type": media_type}
 
-        refused(server.call("POST", "/v1/orders", data=ORDER.encode(), headers=headers), 415)
+        answer = server.call("POST", "/v1/orders", data=ORDER.encode(), headers=headers)
+
+        [error] = refused(answer, 415)["errors"]
+        assert error["field"] == "Content-Type"
+        assert "application/json" in error["reason"]
+        assert answer.headers["Accept-Post"] == "application/json"
 
     def test_in_utf_8_said_so_is_taken(self, server: Server) -> None:
         headers = {"Content-Type": 'application/json; charset="UTF-8"'}
@@ -106,14 +173,27 @@ class TestABody:
 
 class TestAnAddress:
     def test_that_is_none_is_not_found(self, server: Server) -> None:
+        assert refused(server.get(f"/v1/rejected-transactions/{'1' * 5000}"), 404)
         for path in ("/", "/v1", "/v1/nothing", "/v1/orders/", "/v1/orders/%00", "/v1/orders/%FF", "/v1/cases/17"):
             assert refused(server.get(path), 422 if "%00" in path else 404)
 
     def test_does_not_take_every_method(self, server: Server) -> None:
         answer = server.call("DELETE", "/v1/orders")
 
-        refused(answer, 405)
-        assert answer.headers["Allow"] == "GET, POST"
+        assert "GET, HEAD, POST" in refused(answer, 405)["detail"]
+        assert answer.headers["Allow"] == "GET, HEAD, POST"
+        for path, allowed in {"/v1/callbacks/redeliver-failed": "POST", "/v1/merchants/shop": "PATCH"}.items():
+            assert server.call("HEAD", path).headers["Allow"] == allowed
+
+    def test_that_is_read_answers_head_as_get_without_the_body(self, server: Server) -> None:
+        server.register("A1")
+        for path in ("/livez", "/readyz", "/openapi.json", "/docs", "/v1/orders", "/v1/orders/A1", "/v1/orders/A2"):
+            head, full = server.call("HEAD", path), server.get(path)
+            assert (head.status_code, head.content) == (full.status_code, b""), path
+            for name in ("Content-Type", "Content-Length"):
+                # A trace is as long as any other.
+                assert head.headers[name] == full.headers[name], path
+        assert server.call("HEAD", "/v1/orders", key=None).status_code == 401
 
     def test_names_each_parameter_that_cannot_be_used(self, server: Server) -> None:
         for path, field in {
@@ -127,9 +207,33 @@ class TestAnAddress:
             "/v1/events?after=WzFd": "after",
             "/v1/cases/x": "id",
             f"/v1/cases/{2**63}": "id",
+            f"/v1/cases/{'1' * 5000}": "id",
+            f"/v1/orders?limit={'1' * 5000}": "limit",
+            "/v1/orders?state=NEW": "state",
+            "/v1/orders?Status=NEW": "Status",
+            "/v1/orders?limit=1&limit=1": "limit",
+            "/v1/orders/A1?limit=1": "limit",
+            "/v1/rejected-transactions?since=2026-01-01T00:00:00Z": "since",
+            "/v1/orders?%00=1": "\\x00",
             "/v1/callbacks?state=lost": "state",
         }.items():
             assert [error["field"] for error in refused(server.get(path), 422)["errors"]] == [field], path
+
+    def test_says_which_parameters_it_takes(self, server: Server) -> None:
+        [error] = refused(server.get("/v1/cases?status=OPEN"), 422)["errors"]
+
+        assert error["reason"].endswith("it takes cursor, limit, merchant, open")
+        for path in ("/v1/orders", "/v1/providers/acme/events"):
+            assert [one["field"] for one in refused(server.post(f"{path}?x=1", {}), 422)["errors"]] == ["x"]
+        assert server.ask("SELECT count(*) FROM inbox") == [(0,)]
+
+    def test_has_no_span_of_time_that_ends_before_it_begins(self, server: Server) -> None:
+        path = "/v1/rejected-transactions?from=2026-01-02T00:00:00Z&to="
+
+        turned = refused(server.get(f"{path}2026-01-02T00:59:59%2B01:00"), 422)
+
+        assert [error["field"] for error in turned["errors"]] == ["from", "to"]
+        assert server.get(f"{path}2026-01-02T01:00:00%2B01:00").status_code == 200
 
 
 class TestAnIdempotencyKey:
@@ -151,6 +255,7 @@ class TestAnIdempotencyKey:
         problem = refused(server.post("/v1/orders", an_order("A2"), headers=key), 422)
 
         assert problem["type"] == "urn:trueup:problem:idempotency-key-reused"
+        assert [error["field"] for error in problem["errors"]] == ["Idempotency-Key"]
         refused(server.post("/v1/orders/A1/poll", an_order("A1"), headers=key), 422)
         # Keys of one merchant are not another's.
         assert server.post("/v1/orders", an_order("B1"), key="rival", headers=key).status_code == 202

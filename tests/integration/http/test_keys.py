@@ -40,7 +40,7 @@ def operations() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
             yield method.upper(), path, operation
 
 
-def call(server: Server, method: str, path: str, operation: Mapping[str, Any], *, key: str | None) -> Any:
+def call(server: Server, method: str, path: str, operation: Mapping[str, Any], *, key: str | None, **given: Any) -> Any:
     """Call an operation about things that shop has."""
     [(case,)] = server.ask("SELECT max(id) FROM cases")
     [(event,)] = server.ask("SELECT min(event) FROM events WHERE merchant = 'shop'")
@@ -52,7 +52,7 @@ def call(server: Server, method: str, path: str, operation: Mapping[str, Any], *
     names = {"order": "A1", "merchant": "shop", "id": name, "reference": "pay-T1", "kind": "stores"}
     address = path.format(**names)
     body = BODIES.get(operation["operationId"], {}) if method != "GET" else None
-    return server.call(method, address, key=key, json=body)
+    return server.call(method, address, key=key, json=body, **given)
 
 
 class TestEveryOperation:
@@ -80,9 +80,20 @@ class TestEveryOperation:
                 assert (answer.status_code, answer.json()["items"]) == (200, []), name
             else:
                 assert answer.status_code == 404, (name, answer.text)
-            address = path.replace("{order}", "A1").replace("{kind}", "stores")
-            answer = server.call(method, address, key="rival", params={"merchant": "shop"})
-            assert answer.status_code in {403, 404, 422}, (name, answer.text)
+
+    def test_asks_about_the_merchant_of_its_key_only(self, server: Server) -> None:
+        self._furnish(server)
+        for method, path, operation in operations():
+            name = operation["operationId"]
+            if name in OPEN:
+                continue
+            for whose in ("shop", "nobody", "\x00"):
+                answer = call(server, method, path, operation, key="rival", params={"merchant": whose})
+                assert answer.status_code == 403, (name, answer.text)
+                assert [error["field"] for error in answer.json()["errors"]] == ["merchant"], name
+            if not operation.get("x-operators-only"):
+                answer = call(server, method, path, operation, key="shop", params={"merchant": "shop"})
+                assert answer.status_code != 403, (name, answer.text)
 
     def _furnish(self, server: Server) -> None:
         server.register("A1")
