@@ -19,6 +19,8 @@ from adapters.cli.demo.faults import bad_messages
 from adapters.cli.demo.judge import Evidence, judge
 from adapters.cli.demo.looking import Found
 from adapters.cli.demo.plan import DIGITS, DemoOrder, make_plan
+from adapters.cli.demo.rejecting import SCREENED
+from adapters.cli.demo.rejections import make_rejections
 from adapters.cli.demo.reversing import TIMEOUTS
 from adapters.cli.demo.scenario import Timeout
 from adapters.cli.demo.scenarios import SCENARIOS
@@ -41,6 +43,7 @@ class TestTheDemo:
         assert sum(report["ends"].values()) == 260
         assert sum(report["reversals"].values()) == 39
         assert set(report["reversals"]) == {_end_of(timeout) for timeout in TIMEOUTS}
+        assert set(report["rejections"]) == {one.rejected.status for one in SCREENED if one.rejected}
         assert set(report["latency"]) == {"acme", "bolt", "coin"}
         assert not (tmp_path / "demo").exists()
 
@@ -50,7 +53,7 @@ class TestTheDemo:
             [*COMMAND, "--orders", "200"], env=_environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         assert demo.stdout is not None
-        assert b"200 orders and 30 timeouts" in demo.stdout.readline()
+        assert b"200 orders and 30 timeouts, 11 rejections" in demo.stdout.readline()
         assert _processes_of(tmp_path)
 
         demo.send_signal(signal.SIGINT)
@@ -109,8 +112,23 @@ class TestThePlan:
             "799",
         }
 
+    def test_has_every_kind_of_bill_and_nobody_mends_anothers(self) -> None:
+        plan = make_rejections(count=120, seed=7, seconds=20)
+
+        assert plan == make_rejections(count=120, seed=7, seconds=20)
+        assert {planned.scenario.name for planned in plan} == {screened.name for screened in SCREENED}
+        said = [
+            str(planned.words(mend, planned.order))
+            for planned in plan
+            for mend in planned.scenario.mends
+            if str(planned.told.number) in str(planned.words(mend, planned.order))
+        ]
+        assert len(set(said)) == len(said) == sum(len(planned.scenario.mends) for planned in plan)
+
     def test_names_no_scenario_twice(self) -> None:
-        names = Counter([*(scenario.name for scenario in SCENARIOS), *(timeout.name for timeout in TIMEOUTS)])
+        names = Counter(
+            [*(kind.name for kind in SCENARIOS), *(kind.name for kind in TIMEOUTS), *(kind.name for kind in SCREENED)]
+        )
         assert [name for name, count in names.items() if count > 1] == []
 
     def test_uses_all_the_digits_of_a_currency(self) -> None:

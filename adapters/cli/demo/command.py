@@ -15,8 +15,10 @@ import msgspec
 from adapters.cli.demo import figures, looking
 from adapters.cli.demo.faults import BadMessage, bad_messages, rules
 from adapters.cli.demo.judge import Evidence, Off, judge
+from adapters.cli.demo.mending import judge_rejections
 from adapters.cli.demo.plan import DemoOrder, make_plan
 from adapters.cli.demo.play import Play, Producer
+from adapters.cli.demo.rejections import DemoRejection, known_before, make_rejections
 from adapters.cli.demo.report import Display, Moment, Report, as_json, display, show
 from adapters.cli.demo.stage import Stage, stage
 from adapters.cli.demo.timeouts import DemoTimeout, make_timeouts
@@ -34,6 +36,7 @@ _QUIET_LOOKS: Final = 3
 _ONE_BAD_IN: Final = 40
 # Of a hundred orders, so many timeouts besides.
 _TIMEOUTS_PERCENT: Final = 15
+_REJECTIONS_PERCENT: Final = 6
 _MOST_ORDERS: Final = 20_000
 _INTERRUPTED: Final = 130
 
@@ -44,15 +47,27 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that will happen. Of the orders some have to do with timeouts, the `others` with none."""
+    """All that will happen. Of the orders some have to do with timeouts or rejections, the `others` with none."""
 
     others: Sequence[DemoOrder]
     timeouts: Sequence[DemoTimeout]
+    screened: Sequence[DemoRejection]
     bad: Sequence[BadMessage]
 
     @property
     def orders(self) -> Sequence[DemoOrder]:
-        return [*self.others, *(order for timeout in self.timeouts for order in timeout.orders)]
+        of_timeouts = (order for timeout in self.timeouts for order in timeout.orders)
+        added = (one.told for one in self.screened if one.scenario.expected is not None)
+        return [*self.others, *of_timeouts, *added]
+
+    @property
+    def unregistered(self) -> Sequence[DemoOrder]:
+        """What producers tell of and never becomes an order."""
+        return [one.told for one in self.screened if one.scenario.expected is None]
+
+    @property
+    def rejected(self) -> Sequence[DemoRejection]:
+        return [one for one in self.screened if one.scenario.rejected is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,23 +127,29 @@ def _plan(options: Options) -> Plan:
     count = options.orders * _TIMEOUTS_PERCENT // 100
     timeouts = make_timeouts(count=count, seed=options.seed, seconds=_SPREAD_SECONDS)
     theirs = sum(len(timeout.orders) for timeout in timeouts)
+    screened = make_rejections(
+        count=options.orders * _REJECTIONS_PERCENT // 100, seed=options.seed, seconds=_SPREAD_SECONDS
+    )
+    theirs += sum(one.scenario.expected is not None for one in screened)
     others = make_plan(orders=options.orders - theirs, seed=options.seed, seconds=_SPREAD_SECONDS)
     bad = list(bad_messages(max(options.orders // _ONE_BAD_IN, 1)))
-    return Plan(others=others, timeouts=timeouts, bad=bad)
+    return Plan(others=others, timeouts=timeouts, screened=screened, bad=bad)
 
 
 def _run(plan: Plan, world: Stage, stop: Stop, *, options: Options) -> Report:
     producer = Producer(world.broker_url)
     if not options.json:
         say(
-            f"{len(plan.orders)} orders and {len(plan.timeouts)} timeouts, "
+            f"{len(plan.orders)} orders and {len(plan.timeouts)} timeouts, {len(plan.rejected)} rejections, "
             f"providers of which one dies for a while; flower: http://{world.flower}"
         )
     producer.wait_for_workers(len(WORKERS), stop)
+    _furnish(plan, world, producer, stop)
     play = Play(
-        plan.orders,
+        [*plan.orders, *plan.unregistered],
         plan.timeouts,
         plan.bad,
+        plan.rejected,
         simulator=world.simulator,
         receiver=world.receiver,
         producer=producer,
@@ -140,14 +161,34 @@ def _run(plan: Plan, world: Stage, stop: Stop, *, options: Options) -> Report:
     evidence = Evidence(
         orders=looking.orders(world.engine),
         reversals=looking.reversals(world.engine),
+        rejections=looking.rejections(world.engine),
         ledger=world.simulator.ledger(),
         callbacks=world.receiver.entries,
         refused_messages=looking.refused_messages(world.engine),
     )
     off += [Off("the play", unplayed) for unplayed in play.unplayed()]
-    off += judge(plan.orders, plan.bad, evidence)
+    off += judge(plan.orders, plan.bad, evidence, unregistered=plan.unregistered)
     off += judge_timeouts(plan.timeouts, evidence)
+    off += judge_rejections(plan.screened, evidence)
     return _report(plan, evidence, off, _verify(), world, producer)
+
+
+def _furnish(plan: Plan, world: Stage, producer: Producer, stop: Stop) -> None:
+    """Let merchants say what their bills may name, and wait until that is known.
+
+    Raises:
+        Interrupted: somebody has asked us to stop.
+        RuntimeError: it does not become known.
+    """
+    entries = known_before(plan.screened)
+    for (merchant, kind), some in entries.items():
+        producer.send("put_master_data", {"merchant": merchant, "kind": kind, "entries": some})
+    end = time.monotonic() + _LONGEST_SECONDS
+    while looking.master_data(world.engine) < sum(map(len, entries.values())):
+        if stop.wait(_STEP_SECONDS):
+            raise Interrupted
+        if time.monotonic() > end:
+            raise RuntimeError("master data is not taken in")
 
 
 def _perform(play: Play, plan: Plan, world: Stage, stop: Stop, shown: Display) -> list[Off]:
@@ -171,14 +212,16 @@ def _perform(play: Play, plan: Plan, world: Stage, stop: Stop, shown: Display) -
         shown(
             Moment(
                 seconds=looked - began,
-                planned=len(plan.orders),
+                planned=len(plan.orders) + len(plan.unregistered),
                 begun=play.begun,
                 progress=progress,
                 callbacks=len(world.receiver.entries),
                 calls=world.simulator.calls(),
             )
         )
-        has_come = progress.orders >= len(plan.orders) and progress.undone >= len(plan.timeouts)
+        come = (progress.orders, progress.undone, progress.rejected)
+        planned = (len(plan.orders), len(plan.timeouts), len(plan.rejected))
+        has_come = all(here >= there for here, there in zip(come, planned, strict=True))
         is_quiet = not progress.due and has_come and play.is_over
         quiet_looks = quiet_looks + 1 if is_quiet else 0
         # What was just taken from the queue is seen nowhere for a moment.
@@ -209,6 +252,7 @@ def _report(
         seconds=0.0,
         ends=figures.ends_of(evidence),
         reversals=figures.reversals_of(evidence),
+        rejections=figures.rejections_of(evidence),
         calls=world.simulator.calls(),
         effects=figures.effects_of(evidence),
         callbacks=figures.callbacks_of(evidence),
@@ -251,5 +295,17 @@ def _written(plan: Plan) -> bytes:
         }
         for planned in plan.timeouts
     ]
-    written = {"orders": orders, "timeouts": timeouts}
+    rejections: list[dict[str, Any]] = [
+        {
+            "merchant": planned.merchant,
+            "order": planned.order,
+            "bill": planned.told.registration["bill"],
+            "mends": [planned.words(mend, "...") | {"task": mend.task} for mend in planned.scenario.mends],
+            "rejected": planned.scenario.rejected,
+            "expected": planned.scenario.expected,
+            "why": planned.scenario.why,
+        }
+        for planned in plan.screened
+    ]
+    written = {"orders": orders, "timeouts": timeouts, "rejections": rejections}
     return msgspec.json.format(msgspec.json.encode(written, enc_hook=sorted), indent=1)

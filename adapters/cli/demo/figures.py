@@ -35,6 +35,11 @@ def reversals_of(evidence: Evidence) -> Mapping[str, int]:
     return dict(ends.most_common())
 
 
+def rejections_of(evidence: Evidence) -> Mapping[str, int]:
+    """Return {status: how many rejected transactions}."""
+    return dict(Counter(found.status for found in evidence.rejections.values()).most_common())
+
+
 def callbacks_of(evidence: Evidence) -> Mapping[str, int]:
     """Return {what became of callbacks: how many}."""
     outcomes = Counter(entry["outcome"] for entry in evidence.callbacks)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from adapters.cli.demo.faults import BadMessage
-from adapters.cli.demo.looking import Found, FoundReversal
+from adapters.cli.demo.looking import Found, FoundRejection, FoundReversal
 from adapters.cli.demo.plan import DemoOrder
 
 Entry: TypeAlias = Mapping[str, Any]
@@ -34,18 +34,21 @@ class Evidence:
 
     orders: Mapping[tuple[str, str], Found]
     reversals: Mapping[tuple[str, str], FoundReversal] = field(default_factory=dict)
+    rejections: Mapping[tuple[str, str], FoundRejection] = field(default_factory=dict)
     ledger: Sequence[Entry]
     callbacks: Sequence[Entry]
     refused_messages: int
 
 
-def judge(plan: Sequence[DemoOrder], bad: Sequence[BadMessage], evidence: Evidence) -> list[Off]:
-    """Return all that is off, nothing if the run was right."""
+def judge(
+    plan: Sequence[DemoOrder], bad: Sequence[BadMessage], evidence: Evidence, *, unregistered: Sequence[DemoOrder] = ()
+) -> list[Off]:
+    """Return all that is off, nothing if the run was right. `unregistered` are told of, and must be no orders."""
     return [
         *_ends(plan, evidence.orders),
         *_truths(plan, evidence),
         *_callbacks(plan, evidence),
-        *_refusals(plan, bad, evidence),
+        *_refusals([*plan, *unregistered], bad, evidence),
     ]
 
 
@@ -124,7 +127,7 @@ def _refusals(plan: Sequence[DemoOrder], bad: Sequence[BadMessage], evidence: Ev
         for said in planned.scenario.said:
             if said.is_refused:
                 should[planned.merchant, f"intake.{said.task}"] += 1
-                kept += said.on is not None  # one that was accepted first is kept in the inbox
+                kept += 1
                 of_orders.add((planned.merchant, f"intake.{said.task}", planned.order))
     heard = [
         (entry["merchant"], entry["said"]["message"], entry["said"]["order"])

@@ -20,6 +20,12 @@ _REVERSALS: Final = text(
     " coalesce(array_agg(c.kind ORDER BY c.kind) FILTER (WHERE c.kind IS NOT NULL), '{}')"
     " FROM reversals r LEFT JOIN cases c ON c.subject = r.id AND c.closed_at IS NULL GROUP BY r.id"
 )
+_REJECTED: Final = text("SELECT count(*) FROM rejections")
+_REJECTIONS: Final = text(
+    'SELECT j.merchant, j."order", j.status, j.type, coalesce(g.origin, j.decided_by) FROM rejections j'
+    " LEFT JOIN retriggers g ON g.id = j.retrigger"
+)
+_MASTER_DATA: Final = text("SELECT count(*) FROM master_data")
 _REFUSED: Final = text('SELECT name, merchant, "order", times FROM refused_messages')
 
 
@@ -29,6 +35,7 @@ class Progress:
     due: int
     cases: int
     undone: int = 0
+    rejected: int = 0
 
     @property
     def orders(self) -> int:
@@ -55,11 +62,20 @@ class FoundReversal:
     cases: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FoundRejection:
+    """A rejected transaction as it stands; `by` is the origin of the retrigger that added it, or who gave it up."""
+
+    status: str
+    type: str
+    by: str | None = None
+
+
 def progress(engine: Engine) -> Progress:
     with engine.connect() as connection:
         statuses = {row[0]: row[1] for row in connection.execute(_STATUSES)}
-        due, cases, undone = (connection.execute(count).scalar_one() for count in (_DUE, _CASES, _UNDONE))
-        return Progress(statuses, due, cases, undone)
+        counts = (connection.execute(count).scalar_one() for count in (_DUE, _CASES, _UNDONE, _REJECTED))
+        return Progress(statuses, *counts)
 
 
 def orders(engine: Engine) -> dict[tuple[str, str], Found]:
@@ -77,6 +93,19 @@ def reversals(engine: Engine) -> dict[tuple[str, str], FoundReversal]:
         return {
             (row[0], row[1]): FoundReversal(row[2], row[3], tuple(row[4])) for row in connection.execute(_REVERSALS)
         }
+
+
+def rejections(engine: Engine) -> dict[tuple[str, str], FoundRejection]:
+    """Return {(merchant, order): how its rejected transaction stands}."""
+    with engine.connect() as connection:
+        return {(row[0], row[1]): FoundRejection(row[2], row[3], row[4]) for row in connection.execute(_REJECTIONS)}
+
+
+def master_data(engine: Engine) -> int:
+    """Return how many things bills may name, of all merchants."""
+    with engine.connect() as connection:
+        count: int = connection.execute(_MASTER_DATA).scalar_one()
+        return count
 
 
 def refused_messages(engine: Engine) -> int:

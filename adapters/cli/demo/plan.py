@@ -9,7 +9,7 @@ from itertools import accumulate
 from math import ceil
 from typing import Any, Final, Protocol, TypeVar
 
-from adapters.cli.demo.scenario import CRYPTO, IN_LISTS, LIST_SECONDS, Fields, Scenario, Timeout
+from adapters.cli.demo.scenario import CRYPTO, IN_LISTS, LIST_SECONDS, Fields, Scenario, Screened, Timeout
 from adapters.cli.demo.scenarios import SCENARIOS
 
 DIGITS: Final[Mapping[str, int]] = {"JPY": 0, "EUR": 2, "KWD": 3, "USDT": 6, "BTC": 8, "ETH": 18}
@@ -25,7 +25,7 @@ _FROM_ACME: Final = 0.75
 # The orders whose end takes longest come within this part of the time.
 EARLY: Final = 0.1
 
-_Kind = TypeVar("_Kind", Scenario, Timeout)
+_Kind = TypeVar("_Kind", Scenario, Timeout, Screened)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from celery import Celery
 
 from adapters.cli.demo.faults import BadMessage
 from adapters.cli.demo.plan import DemoOrder
+from adapters.cli.demo.rejections import DemoRejection
 from adapters.cli.demo.remote import Receiver, Simulator
 from adapters.cli.demo.scenario import IN_LISTS, Said, Turn
 from adapters.cli.demo.timeouts import DemoTimeout, rfc3339, timeout_of
@@ -19,6 +20,7 @@ from adapters.cli.processes import Stop
 from adapters.queue import Depths
 
 _INTAKE: Final = "intake"
+_SAYING: Final = (_INTAKE, "sanity")
 _LONGEST_LIST: Final = 100
 _BOOT_SECONDS: Final = 30.0
 
@@ -44,11 +46,13 @@ class Producer:
     def has_sent_all(self) -> bool:
         """Whether somebody has taken every message from the queue."""
         with self._celery.connection_for_read() as connection:
-            return Depths(connection)(_INTAKE) == 0
+            depth = Depths(connection)
+            return not any(depth(queue) for queue in _SAYING)
 
     def send(self, task: str, fields: Mapping[str, Any]) -> None:
-        name = f"intake.{task}"
-        self._celery.send_task(name, kwargs=dict(fields), queue=_INTAKE, ignore_result=True)
+        """Send what is for intake, or for the queue that the task's name begins with."""
+        name = task if "." in task else f"{_INTAKE}.{task}"
+        self._celery.send_task(name, kwargs=dict(fields), queue=name.partition(".")[0], ignore_result=True)
         self.sent[name] += 1
 
 
@@ -60,6 +64,7 @@ class Play:
         plan: Sequence[DemoOrder],
         timeouts: Sequence[DemoTimeout],
         bad: Sequence[BadMessage],
+        rejections: Sequence[DemoRejection] = (),
         *,
         simulator: Simulator,
         receiver: Receiver,
@@ -74,6 +79,7 @@ class Play:
         self._began: dict[int, float] = {}
         self._timed_out: dict[int, float] = {}
         self._reactions: dict[tuple[str, str, str], list[tuple[float, Callable[[], None]]]] = defaultdict(list)
+        self._mends = {(rejection.merchant, rejection.order): [rejection] for rejection in rejections}
         for planned in plan:
             self._plan(planned)
         for timeout in timeouts:
@@ -86,7 +92,7 @@ class Play:
     @property
     def is_over(self) -> bool:
         """Whether all is said, done and taken in."""
-        return not self._agenda and not self._reactions and self._producer.has_sent_all()
+        return not (self._agenda or self._reactions or self._mends) and self._producer.has_sent_all()
 
     @property
     def begun(self) -> int:
@@ -94,7 +100,8 @@ class Play:
 
     def unplayed(self) -> list[str]:
         """Return what the plan wanted and never came to pass, because its cue did not come."""
-        return [f"{merchant}/{order} never became {status}" for merchant, order, status in self._reactions]
+        cues = [*self._reactions, *((*of, "REJECTED") for of in self._mends)]
+        return [f"{merchant}/{order} never became {status}" for merchant, order, status in cues]
 
     def begin(self) -> None:
         self._start = time.monotonic()
@@ -185,13 +192,25 @@ class Play:
         self._producer.send(message.task.removeprefix("intake."), message.fields)
 
     def _react(self, news: Iterable[Mapping[str, Any]]) -> None:
-        """Do what merchants do on hearing of a status: ask for a refund there and tell of it here, resolve, cancel."""
+        """Do what merchants do on hearing of a status: ask for a refund there and tell of it here, resolve, cancel.
+
+        And on hearing of a rejection: mend what it lacks, try it again, give it up.
+        """
         for entry in news:
-            if entry["outcome"] != "accepted" or entry["type"] != "order.status_changed":
+            if entry["outcome"] != "accepted":
                 continue
             told = entry["said"]
-            for after, action in self._reactions.pop((told["merchant"], told["order"], told["status"]), ()):
-                self._at(self._now() + after, action)
+            if entry["type"] == "order.status_changed":
+                for after, action in self._reactions.pop((told["merchant"], told["order"], told["status"]), ()):
+                    self._at(self._now() + after, action)
+            elif entry["type"] == "transaction.rejected":
+                for rejection in self._mends.pop((told["merchant"], told["order"]), ()):
+                    self._mend(rejection, told["rejection"])
+
+    def _mend(self, rejection: DemoRejection, called: str) -> None:
+        for mend in rejection.scenario.mends:
+            send = partial(self._producer.send, mend.task, rejection.words(mend, called))
+            self._at(self._now() + mend.after, send)
 
     def _turn(self, planned: DemoOrder, turn: Turn) -> None:
         self._simulator.turn(planned.provider, planned.reference, turn.status)

@@ -43,6 +43,7 @@ class Report:
     seconds: float
     ends: Mapping[str, int]
     reversals: Mapping[str, int]
+    rejections: Mapping[str, int]
     calls: Mapping[str, int]
     effects: Mapping[str, int]
     callbacks: Mapping[str, int]
@@ -78,7 +79,7 @@ def _lines() -> Display:
             shown = moment.seconds
             statuses = ", ".join(f"{status} {count}" for status, count in sorted(moment.progress.statuses.items()))
             say(f"{moment.seconds:5.0f} s: {moment.progress.orders}/{moment.planned} orders, {statuses or 'none yet'}; "
-                f"{moment.progress.undone} timeouts undone; "
+                f"{moment.progress.undone} timeouts undone, {moment.progress.rejected} rejected; "
                 f"{moment.progress.due} due, {moment.callbacks} callbacks")  # fmt: skip
 
     return show
@@ -92,6 +93,7 @@ def _table(moment: Moment) -> Table:
     for status in _STATUSES:
         table.add_row(f"  {status}", str(moment.progress.statuses.get(status, 0)))
     table.add_row("timeouts undone", str(moment.progress.undone))
+    table.add_row("rejected", str(moment.progress.rejected))
     table.add_row("due work", str(moment.progress.due))
     table.add_row("open cases", str(moment.progress.cases))
     table.add_row("calls to providers", str(sum(moment.calls.values())))
@@ -103,6 +105,7 @@ def show(report: Report) -> None:
     """Print the report for people."""
     show_table("orders", ("ended as", "how many"), report.ends.items())
     show_table("reversals", ("of timeouts, ended as", "how many"), report.reversals.items())
+    show_table("rejections", ("of bills, ended as", "how many"), report.rejections.items())
     show_table("calls", ("to providers", "how many"), report.calls.items())
     show_table("effects", ("cancels and voids came to", "how many"), report.effects.items())
     show_table("callbacks", ("to merchants", "how many"), report.callbacks.items())
@@ -125,7 +128,8 @@ def show(report: Report) -> None:
     if len(report.off) > _MOST_SHOWN:
         say(f"and {len(report.off) - _MOST_SHOWN} more")
     verdict = "nothing is off" if report.is_right else f"{len(report.off) + len(report.breaches)} things are off"
-    say(f"{report.orders} orders and {sum(report.reversals.values())} timeouts in {report.seconds:.0f} s: {verdict}")
+    besides = f"{sum(report.reversals.values())} timeouts and {sum(report.rejections.values())} rejections"
+    say(f"{report.orders} orders, {besides} in {report.seconds:.0f} s: {verdict}")
 
 
 def as_json(report: Report) -> dict[str, Any]:

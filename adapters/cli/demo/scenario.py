@@ -19,6 +19,13 @@ MERCHANTS: Final[Mapping[str, Fields]] = {
     "market": {"name": "Market", "tolerance": "0.02"},
 }
 EVERYBODY: Final = tuple(MERCHANTS)
+_ALL_CHECKS: Final = ["line_items", "payment_methods", "stores", "transaction_fields", "customer_fields"]
+# Those whose bills are checked: one is mended by master data alone, one tries again by command, one has no queue.
+CHECKED: Final[Mapping[str, Fields]] = {
+    "roastery": {"name": "Roastery", "checks": _ALL_CHECKS, "sanity_queue": True, "auto_retrigger": True},
+    "tailor": {"name": "Tailor", "checks": _ALL_CHECKS, "sanity_queue": True},
+    "kiosk": {"name": "Kiosk", "checks": _ALL_CHECKS},
+}
 # Their software registers orders many at a time, the others' one by one.
 IN_LISTS: Final = frozenset({"bakery", "market"})
 LIST_SECONDS: Final = 2.0
@@ -126,6 +133,49 @@ class Timeout:
     again: Sequence[float] = ()  # when it is reported once more
     retried: bool = False  # the customer pays at once by another order of the merchant's
     of: OwnOrder | None = None  # None: no order names the payment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """How a transaction that master data did not allow ends, and which checks its merchant is told of at first."""
+
+    status: str
+    type: str = "reprocessable"
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mend:
+    """What its merchant does `after` so many seconds of hearing that a transaction was rejected.
+
+    What begins with `sanity.` names that transaction.
+    """
+
+    task: str
+    after: float
+    fields: Fields = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screened:
+    """One kind of transaction whose bill is checked; what is not said here is as in `Scenario`.
+
+    In bills, master data and retriggers `#` stands for the transaction's number: nobody mends another's. `known` is
+    the master data that is there before, {kind: entries}. Without `expected` it never becomes an order.
+    """
+
+    name: str
+    why: str
+    merchant: str
+    bill: Fields
+    rejected: Rejected | None
+    expected: Expected | None = None
+    weight: int = 4
+    known: Mapping[str, Sequence[Fields]] = field(default_factory=dict)
+    mends: Sequence[Mend] = ()
+    said: Sequence[Said] = ()
+    order: Fields = field(default_factory=dict)
+    script: Sequence[Fields] | None = None
 
 
 # A timeout that plays no part.

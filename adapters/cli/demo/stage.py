@@ -19,7 +19,7 @@ from adapters import embedded
 from adapters.cli import programs
 from adapters.cli.alone import alone
 from adapters.cli.demo.remote import Receiver, Simulator
-from adapters.cli.demo.scenario import MERCHANTS
+from adapters.cli.demo.scenario import CHECKED, MERCHANTS
 from adapters.cli.servers import Reached, engine_of, reach
 from adapters.cli.supervisor import Supervisor
 from adapters.persistence import merchants
@@ -111,7 +111,7 @@ def _make_merchants(engine: Engine, port: int) -> Mapping[str, str]:
     """Make the merchants as `trueup merchant add` does; return {merchant: callback secret}."""
     secrets = {}
     with engine.begin() as connection:
-        for merchant, given in MERCHANTS.items():
+        for merchant, given in {**MERCHANTS, **CHECKED}.items():
             settings = {**given, "email": f"orders@{merchant}.example"}
             if "tolerance" in settings:
                 settings["tolerance"] = Decimal(settings["tolerance"])
