@@ -50,6 +50,9 @@ reversals: Final = Table(
     Column("version", Integer, nullable=False, server_default=text("1")),
     UniqueConstraint("provider", "reference"),
     Index("ix_reversals_merchant_id", "merchant", "id"),
+    # For lists by an outcome that few have.
+    Index("ix_reversals_merchant_outcome_id", "merchant", "outcome", "id"),
+    Index("ix_reversals_outcome_id", "outcome", "id"),
     CheckConstraint("amount > 0", name="amount"),
     CheckConstraint("digits BETWEEN 0 AND 18", name="digits"),
     CheckConstraint("response_code IN ('99', '797', '798', '799')", name="response_code"),

@@ -39,9 +39,13 @@ def upgrade() -> None:
         ["merchant", "rejected_at"],
         postgresql_where=sa.text("status = 'PENDING'"),
     )
+    op.create_index("ix_reversals_merchant_outcome_id", "reversals", ["merchant", "outcome", "id"])
+    op.create_index("ix_reversals_outcome_id", "reversals", ["outcome", "id"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_reversals_outcome_id", table_name="reversals")
+    op.drop_index("ix_reversals_merchant_outcome_id", table_name="reversals")
     op.drop_index("ix_rejections_pending", table_name="rejections")
     op.execute("DELETE FROM refused_messages WHERE command IS NOT NULL")
     op.drop_index("ix_refused_messages_command", table_name="refused_messages")
