@@ -112,7 +112,8 @@ def _found(connection: Connection, case: int, merchant: str | None) -> Any:
     found = queries.case(connection, case)
     if found is None or merchant not in (None, found["merchant"]):
         raise UnknownCase(case)
-    return found
+    is_endpoint = found["endpoint_enabled"] is not None
+    return {**found, "given_up": is_endpoint and redeliveries.has_failed(connection, found["subject"])}
 
 
 def _chosen(found: Any, action: Action | None, *, resolve: bool, resume: bool) -> Action | None:
@@ -145,6 +146,7 @@ def _circumstances(found: Any) -> Circumstances:
         cancel_requested=bool(found["cancel_requested"]),
         open_reversal=_open_reversal(found),
         stream=found["stream"] is not None,
+        given_up=found["given_up"],
         command=found["command"] is not None,
         parked=_is_parked(found),
         disabled_endpoint=found["endpoint_enabled"] is False,
@@ -174,7 +176,7 @@ def _retry(connection: Connection, found: Any, _actor: str, _note: str, now: dat
 
 
 def _redeliver(connection: Connection, found: Any, _actor: str, _note: str, _now: datetime) -> None:
-    redeliveries.redeliver(connection, redeliveries.failed_in(connection, found["stream"]))
+    redeliveries.redeliver_failed_at(connection, found["subject"])
 
 
 def _refuse(connection: Connection, found: Any, actor: str, note: str, now: datetime) -> None:

@@ -1,24 +1,17 @@
 """`trueup callbacks`: what waits to be told, once more what was given up, and where it goes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from sqlalchemy import Engine
 
-from adapters.administration.endpoints import (
-    TYPES,
-    UnknownEndpoint,
-    UnusableEndpoint,
-    add_endpoint,
-    change_endpoint,
-    finish_rotation,
-    rotate_secret,
-    switch_endpoint,
-    try_endpoint,
-)
+from adapters.administration.acting import Person
+from adapters.administration.endpoints import TYPES, Endpoints, SecretsStand, UnknownEndpoint
+from adapters.administration.merchants import Unusable
+from adapters.administration.redelivering import note, wanted_of
 from adapters.cli.output import Refused, say, show_json, show_table
 from adapters.cli.servers import database
 from adapters.cli.telling import actor
@@ -67,52 +60,54 @@ def callbacks(
 def redeliver(
     events: Annotated[list[str] | None, typer.Argument(metavar="EVENT...", help="Names, like evt_3_2.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="All that was given up and not delivered since.")] = False,
-    since: Annotated[datetime | None, typer.Option(help="All of --merchant since this time, in UTC.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Up to this time; now where left out.")] = None,
+    since: Annotated[str | None, typer.Option(help="All since this time, in UTC where it says no offset.")] = None,
+    until: Annotated[str | None, typer.Option(help="Up to this time; now where left out.")] = None,
     merchant: Merchant = None,
+    endpoint: Annotated[int | None, typer.Option(min=1, help="Only to this endpoint.")] = None,
+    only: Types = None,
 ) -> None:
-    """Deliver events once more, to every endpoint that gets them."""
-    if [bool(events), failed, since is not None].count(True) != 1:
+    """Deliver events once more, to every endpoint that gets them or to one."""
+    if [bool(events), failed, since is not None and not failed].count(True) != 1:
         raise Refused("redeliver: name events, or say --failed or --since")
-    if since is not None and merchant is None:
-        raise Refused("--since: needs --merchant")
-    with database() as engine:
-        if since is not None and merchant is not None:
-            end = datetime.max.replace(tzinfo=UTC) if until is None else until.replace(tzinfo=UTC)
-            many = _of_a_time(engine, merchant, since.replace(tzinfo=UTC), end)
+    if since is not None and not failed and merchant is None and endpoint is None:
+        raise Refused("--since: needs --merchant or --endpoint")
+    if events and (until or only):
+        raise Refused(f"{'--until' if until else '--type'}: says nothing of events that are named")
+    asked = {"from": _moment("--since", since), "to": _moment("--until", until), "endpoint": endpoint, "types": only}
+    given = {name: value for name, value in asked.items() if value is not None}
+    with _said_plainly(), database() as engine:
+        wanted, _ = wanted_of(engine, given, merchant=merchant)
+        if events:
+            count = sum(_named(engine, events, wanted))
         else:
-            many = _given_up(engine, merchant) if failed else _named(engine, events or (), merchant)
-        count = sum(many)
+            count = (redeliveries.redeliver_failed if failed else redeliveries.redeliver_range)(engine, wanted)
+        note(engine, endpoint, Person(actor=actor()), {**given, "deliveries": count})
     say(f"{count} deliveries are due")
 
 
-def _named(engine: Engine, events: Sequence[str], merchant: str | None) -> Iterator[int]:
+def _named(engine: Engine, events: Sequence[str], wanted: redeliveries.Wanted) -> Iterator[int]:
     for event in events:
         with engine.begin() as connection:
-            found = redeliveries.find(connection, event, merchant)
+            found = redeliveries.find(connection, event, wanted.merchant)
             if not found:
                 raise Refused(f"EVENT: there is no event {event!r}")
-            count = redeliveries.redeliver(connection, found)
+            count = redeliveries.redeliver(connection, found, endpoint=wanted.endpoint)
         yield count
 
 
-def _given_up(engine: Engine, merchant: str | None) -> Iterator[int]:
-    more = True
-    while more:
-        with engine.begin() as connection:
-            found = redeliveries.failed(connection, merchant)
-            count = redeliveries.redeliver(connection, found)
-        yield count
-        more = len(found) == redeliveries.MOST
+def _moment(option: str, text: str | None) -> str | None:
+    """Return a time as it is written in messages.
 
-
-def _of_a_time(engine: Engine, merchant: str, since: datetime, until: datetime) -> Iterator[int]:
-    found: Sequence[int] = (0,)
-    while found:
-        with engine.begin() as connection:
-            found = redeliveries.between(connection, merchant, since, until, after=found[-1])
-            count = redeliveries.redeliver(connection, found)
-        yield count
+    Raises:
+        Refused: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused(f'{option}: is no time like "2026-01-31" or "2026-01-31T12:00:00"') from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
 @endpoint_app.command("list")
@@ -137,8 +132,8 @@ def add(
 ) -> None:
     """Make one more endpoint; its secret is shown once. It hears what happens from now on."""
     settings = {"url": url, "types": only, "waits": _seconds(waits)}
-    with _said_plainly(), database() as engine:
-        made = add_endpoint(engine, merchant, settings, allow_hosts=load().callback_allow_hosts)
+    with _said_plainly(), _desk() as desk:
+        made = desk.add(merchant, settings)
     if json:
         show_json({"endpoint": made.id, "callback_secret": made.secret})
     else:
@@ -163,25 +158,33 @@ def change(
     settings |= {"waits": None} if usual_waits else {}
     if not settings:
         raise Refused("endpoint set: no option says what to change")
-    with _said_plainly(), database() as engine:
-        change_endpoint(engine, endpoint, settings, allow_hosts=load().callback_allow_hosts)
+    with _said_plainly(), _desk() as desk:
+        desk.change(endpoint, settings)
     say(f"endpoint {endpoint} is changed")
 
 
 @endpoint_app.command()
 def enable(endpoint: Id) -> None:
     """Let what waited go; the endpoint's case is closed."""
-    with _said_plainly(), database() as engine:
-        switch_endpoint(engine, endpoint, on=True, actor=actor())
+    with _said_plainly(), _desk() as desk:
+        desk.switch(endpoint, on=True)
     say(f"endpoint {endpoint} is enabled")
 
 
 @endpoint_app.command()
 def disable(endpoint: Id) -> None:
     """Send nothing there; what happens waits until it is enabled again."""
-    with _said_plainly(), database() as engine:
-        switch_endpoint(engine, endpoint, on=False, actor=actor())
+    with _said_plainly(), _desk() as desk:
+        desk.switch(endpoint, on=False)
     say(f"endpoint {endpoint} is disabled")
+
+
+@endpoint_app.command()
+def remove(endpoint: Id) -> None:
+    """Send nothing there any more, not even what waits; what was tried stays on record."""
+    with _said_plainly(), _desk() as desk:
+        desk.remove(endpoint)
+    say(f"endpoint {endpoint} is removed")
 
 
 @endpoint_app.command()
@@ -191,14 +194,14 @@ def rotate(
     json: Json = False,
 ) -> None:
     """Make a new secret, shown once; calls are signed with the old one too until --finish."""
-    with _said_plainly(), database() as engine:
+    with _said_plainly(), _desk() as desk:
+        secret = None if finish else desk.rotate(endpoint)
         if finish:
-            finish_rotation(engine, endpoint)
-            say("the old secret is dropped")
-            return
-        secret = rotate_secret(engine, endpoint)
+            desk.finish(endpoint)
     if json:
         show_json({"endpoint": endpoint, "callback_secret": secret})
+    elif secret is None:
+        say("the old secret is dropped")
     else:
         say(f"callback_secret: {secret}\nit is shown this once; `--finish` drops the old one")
 
@@ -206,17 +209,24 @@ def rotate(
 @endpoint_app.command("test")
 def send_test(endpoint: Id, json: Json = False) -> None:
     """Send a test event now and show what came back; exit status 1 if it was not taken."""
-    settings = load()
-    with _said_plainly(), database() as engine:
-        answer = try_endpoint(
-            engine, endpoint, allow_hosts=settings.callback_allow_hosts, seconds=settings.callback_seconds
-        )
+    with _said_plainly(), _desk() as desk:
+        answer = desk.test(endpoint, seconds=load().callback_seconds)
     if json:
         show_json({name: getattr(answer, name) for name in ("delivered", "status", "why", "milliseconds")})
     else:
         said = f"HTTP {answer.status}" if answer.delivered else f"not taken: {answer.why}"
         say(f"{said} after {answer.milliseconds} ms")
     raise typer.Exit(0 if answer.delivered else 1)
+
+
+@contextmanager
+def _desk() -> Iterator[Endpoints]:
+    with database() as engine:
+        yield Endpoints(engine=engine, person=Person(actor=actor()), allow_hosts=load().callback_allow_hosts)
+
+
+# What a field is called here, where it is not its own name.
+_OPTIONS: Final[Mapping[str, str]] = {"types": "--type", "from": "--since", "to": "--until"}
 
 
 @contextmanager
@@ -228,8 +238,11 @@ def _said_plainly() -> Iterator[None]:
         raise Refused(f"ENDPOINT: {error}") from None
     except UnknownMerchant as error:
         raise Refused(f"MERCHANT: {error}") from None
-    except UnusableEndpoint as error:
-        raise Refused(f"--{error.field}: {error.reason}") from None
+    except SecretsStand as error:
+        raise Refused(f"--finish: {error}") from None
+    except Unusable as error:
+        field = error.errors[0].field.partition("[")[0]
+        raise Refused(f"{_OPTIONS.get(field, f'--{field}')}: {error.errors[0].reason}") from None
 
 
 def _seconds(waits: str | None) -> list[int] | None:

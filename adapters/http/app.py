@@ -17,6 +17,7 @@ from adapters.http.parameters import parameters_of
 from adapters.http.problems import HANDLERS
 from adapters.http.routes import (
     cases,
+    endpoints,
     events,
     health,
     master_data,
@@ -37,6 +38,7 @@ ROUTERS: Final = (
     master_data.router,
     cases.router,
     events.router,
+    endpoints.router,
     provider_events.router,
     operators.router,
     health.router,

@@ -71,4 +71,4 @@ def _body(schemas: list[Mapping[str, Any]], *, required: bool) -> dict[str, Any]
 _ONE: Final = BY_NAME["intake.register_order"]
 _described[_ONE] = ("merchant",)
 ONE_OR_MANY: Final = _body([_reference(_ONE), {"$ref": f"{_SCHEMAS}/RegisterOrders{_SUFFIX}"}], required=True)
-NO_FIELDS: Final = _body([{"type": "object"}], required=False)
+NO_FIELDS: Final = _body([{"type": "object", "additionalProperties": False}], required=False)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from adapters.persistence import cases, outbox
-from adapters.persistence.columns import run
+from adapters.persistence.columns import run, to_json
 from domain.model.case import CaseKind, CaseOpening
 
 _SECRET_BYTES: Final = 32
@@ -21,10 +21,14 @@ SELECT e.id, e.merchant, e.url, e.types, e.waits, e.enabled, e.failing_since, ca
        e.created_at, (SELECT count(*) FROM due_work d WHERE d.lane = e.lane) AS streams_waiting,
        (SELECT k.id FROM cases k WHERE k.subject = e.id AND k.closed_at IS NULL LIMIT 1) AS open_case
 FROM endpoints e
-WHERE (%(merchant)s::text IS NULL OR e.merchant = %(merchant)s) AND (%(id)s::bigint IS NULL OR e.id = %(id)s)
-ORDER BY e.merchant, e.id
+WHERE e.removed_at IS NULL AND (%(merchant)s::text IS NULL OR e.merchant = %(merchant)s)
+  AND (%(id)s::bigint IS NULL OR e.id = %(id)s) AND e.id > %(after)s
+ORDER BY e.id LIMIT %(limit)s
 """
-_LOCK: Final = "SELECT id, merchant, url, types, enabled, secrets, lane FROM endpoints WHERE id = %(id)s FOR UPDATE"
+_LOCK: Final = """
+SELECT id, merchant, url, types, waits, enabled, secrets, lane FROM endpoints
+WHERE id = %(id)s AND removed_at IS NULL FOR UPDATE
+"""
 
 # Another filter holds from now on: a stream at which nothing waits goes on behind what it was not told, and what it
 # has passed is told nobody.
@@ -46,11 +50,42 @@ UPDATE lanes SET paused = NOT %(on)s, failures = 0, paused_until = NULL WHERE id
 """
 
 
+_REMOVE: Final = "UPDATE endpoints SET removed_at = %(now)s, enabled = false, types = '{}' WHERE id = %(id)s"
+_DROP_DUE: Final = "DELETE FROM due_work WHERE lane = (SELECT lane FROM endpoints WHERE id = %(id)s)"
+_OPEN_CASES: Final = """
+SELECT k.subject, k.kind FROM cases k WHERE k.closed_at IS NULL AND (
+    k.subject = %(id)s OR k.subject IN (SELECT id FROM streams WHERE endpoint = %(id)s))
+"""
+_ENTRY: Final = """
+INSERT INTO endpoint_entries (endpoint, actor, step, details) VALUES (%(id)s, %(actor)s, %(step)s, %(details)s::jsonb)
+"""
+_ENTRIES: Final = """
+SELECT at, step, actor, trace, details FROM endpoint_entries WHERE endpoint = %(id)s ORDER BY id DESC LIMIT %(limit)s
+"""
+MOST: Final = 1000
+
+
 def listed(
-    connection: Connection, *, merchant: str | None = None, endpoint: int | None = None
+    connection: Connection,
+    *,
+    merchant: str | None = None,
+    endpoint: int | None = None,
+    after: int = 0,
+    limit: int | None = None,
 ) -> Sequence[Mapping[str, Any]]:
-    """Return endpoints without their secrets."""
-    return [dict(row) for row in run(connection, _LISTED, {"merchant": merchant, "id": endpoint}).mappings()]
+    """Return endpoints without their secrets, the oldest first."""
+    wanted = {"merchant": merchant, "id": endpoint, "after": after, "limit": limit}
+    return [dict(row) for row in run(connection, _LISTED, wanted).mappings()]
+
+
+def entries(connection: Connection, endpoint: int) -> Sequence[Mapping[str, Any]]:
+    """Return the last steps of an endpoint, `MOST` of them, the youngest first."""
+    return [dict(row) for row in run(connection, _ENTRIES, {"id": endpoint, "limit": MOST}).mappings()]
+
+
+def note(connection: Connection, endpoint: int, step: str, *, actor: str, details: Mapping[str, Any]) -> None:
+    """Keep what a person did to an endpoint."""
+    run(connection, _ENTRY, {"id": endpoint, "actor": actor, "step": step, "details": to_json(dict(details))})
 
 
 def lock(connection: Connection, endpoint: int) -> Mapping[str, Any] | None:
@@ -128,6 +163,19 @@ def disable(connection: Connection, endpoint: Mapping[str, Any], *, actor: str, 
     known = "the endpoint was disabled by hand, and what waits is kept"
     opening = CaseOpening(kind=CaseKind.UNDELIVERABLE, known=known, details={"url": endpoint["url"]})
     outbox.store(connection, cases.open_cases(connection, [(about, opening)], now=now), now=now)
+
+
+def drop_due(connection: Connection, endpoint: int) -> None:
+    """Forget what waits for an endpoint."""
+    run(connection, _DROP_DUE, {"id": endpoint})
+
+
+def remove(connection: Connection, endpoint: int, *, actor: str, now: datetime) -> None:
+    """Let an endpoint hear nothing any more, and close its cases; what was tried there stays."""
+    run(connection, _REMOVE, {"id": endpoint, "now": now})
+    open_ones = [(row[0], CaseKind(row[1])) for row in run(connection, _OPEN_CASES, {"id": endpoint})]
+    closed = [(subject, kind, "the endpoint was removed", actor) for subject, kind in open_ones]
+    outbox.store(connection, cases.close_cases(connection, closed, now=now), now=now)
 
 
 def _array(values: Sequence[Any] | None) -> list[Any] | None:

@@ -27,6 +27,8 @@ SETTINGS: Final = (
     "mail_statuses",
 )
 
+_HAS_ENDPOINT: Final = "SELECT 1 FROM endpoints WHERE merchant = %(id)s AND removed_at IS NULL LIMIT 1"
+
 
 class MerchantExists(Exception):
     """Somebody has this id already."""
@@ -69,13 +71,14 @@ def change(connection: Connection, merchant: str, settings: Mapping[str, Any], *
     if url is not None:
         run(
             connection,
-            "UPDATE endpoints SET url = %(url)s WHERE id = (SELECT min(id) FROM endpoints WHERE merchant = %(id)s)",
+            "UPDATE endpoints SET url = %(url)s WHERE id ="
+            " (SELECT min(id) FROM endpoints WHERE merchant = %(id)s AND removed_at IS NULL)",
             {"id": merchant, "url": url},
         )
 
 
 def has_endpoint(connection: Connection, merchant: str) -> bool:
-    found = run(connection, "SELECT 1 FROM endpoints WHERE merchant = %(id)s LIMIT 1", {"id": merchant})
+    found = run(connection, _HAS_ENDPOINT, {"id": merchant})
     return found.fetchone() is not None
 
 

@@ -122,7 +122,7 @@ LEFT JOIN lanes m ON m.family = 'merchant' AND m.name = i.merchant
 WHERE c.id = %(id)s
 """
 _CASE_ENTRIES: Final = """
-SELECT at, kind, actor, note, details FROM case_entries WHERE case_id = %(case)s ORDER BY id
+SELECT at, kind, actor, trace, note, details FROM case_entries WHERE case_id = %(case)s ORDER BY id
 """
 _CALLBACKS: Final = """
 SELECT s.id AS stream, e.merchant, o.reference AS "order", e.url, e.enabled, v.event AS last_tried,

@@ -12,6 +12,7 @@ from adapters.persistence.due_work import SqlDueWork
 from domain.model.case import CaseKind, CaseOpening
 from domain.model.delivery import DeliveryDecision, Head
 from domain.model.due_work import Claim, Claimed
+from domain.rules.callbacks import findings
 
 ACTOR: Final = "system:deliver"
 
@@ -30,7 +31,7 @@ CROSS JOIN LATERAL (
     SELECT x.id, x.event, x.body FROM events x WHERE x.id = s.single_event AND x.id > s.cursor
 ) ev
 LEFT JOIN deliveries d ON d.stream = s.id AND d.event_row = ev.id
-WHERE s.id = ANY(%(ids)s::bigint[])
+WHERE s.id = ANY(%(ids)s::bigint[]) AND e.removed_at IS NULL
 ORDER BY s.id, ev.id
 """
 
@@ -50,18 +51,15 @@ _FAILING: Final = f"""
 UPDATE endpoints e SET failing_since = CASE WHEN c.delivered THEN NULL ELSE %(now)s END
 FROM {_TRIED.table} WHERE e.id = c.endpoint AND (e.failing_since IS NULL) <> c.delivered
 """
-# What was given up and has been delivered since, in a stream of its own: the order's stream, if nothing more of that
-# stream is missing.
+# An endpoint's case ends with a delivery, unless it is disabled or what was given up since is still missing there. What
+# is delivered once more goes in a stream of its own.
 _MADE_GOOD: Final = """
-SELECT DISTINCT k.subject
-FROM streams s
-JOIN events x ON x.id = s.single_event
-JOIN streams o ON o.endpoint = s.endpoint AND o.key = ANY(ARRAY[coalesce(x.order_id, -x.id), -x.id])
-JOIN cases k ON k.subject = o.id AND k.kind = 'UNDELIVERABLE' AND k.closed_at IS NULL
-WHERE s.id = ANY(%(streams)s::bigint[]) AND NOT EXISTS (
-    SELECT FROM deliveries d WHERE d.stream = o.id AND d.state = 'failed' AND NOT EXISTS (
+SELECT k.subject FROM cases k JOIN endpoints e ON e.id = k.subject AND e.enabled
+WHERE k.subject = ANY(%(endpoints)s::bigint[]) AND k.kind = 'UNDELIVERABLE' AND k.closed_at IS NULL AND NOT EXISTS (
+    SELECT FROM deliveries d JOIN streams s ON s.id = d.stream
+    WHERE s.endpoint = e.id AND d.state = 'failed' AND d.last_tried_at >= k.opened_at AND NOT EXISTS (
         SELECT FROM streams r JOIN deliveries v ON v.stream = r.id AND v.event_row = d.event_row
-        WHERE r.endpoint = o.endpoint AND r.key = -d.event_row AND v.state = 'delivered'))
+        WHERE r.endpoint = e.id AND r.key = -d.event_row AND v.state = 'delivered'))
 """
 
 # The lane of a disabled endpoint rests, so that what waits keeps its due row for the day it is enabled again.
@@ -106,12 +104,11 @@ class SqlStreams:
         return [d.row.subject for d in saved]
 
     def _settled(self, saved: Sequence[DeliveryDecision]) -> Sequence[tuple[int, CaseKind, str | None, str]]:
-        """Return the cases that a delivery closes: of its stream, of its endpoint, and of what was given up before."""
-        closed = {(d.head.endpoint, CaseKind.UNDELIVERABLE) for d in saved if d.settles}
-        closed |= {(d.head.stream, CaseKind.STUCK) for d in saved if d.settles}
-        single = [d.head.stream for d in saved if d.delivered and d.head.order_id is None]
-        if single:
-            found = run(self._connection, _MADE_GOOD, {"streams": single})
+        """Return the cases that a delivery closes: of its stream, and of its endpoint where nothing more is missing."""
+        closed = {(d.head.stream, CaseKind.STUCK) for d in saved if d.settles}
+        endpoints = {d.head.endpoint for d in saved if d.settles}
+        if endpoints:
+            found = run(self._connection, _MADE_GOOD, {"endpoints": sorted(endpoints)})
             closed |= {(row[0], CaseKind.UNDELIVERABLE) for row in found}
         return [(subject, kind, "it was delivered", ACTOR) for subject, kind in sorted(closed)]
 
@@ -155,18 +152,12 @@ def _tried(saved: Sequence[DeliveryDecision]) -> Mapping[int, bool]:
 
 
 def _openings(saved: Sequence[DeliveryDecision]) -> Sequence[tuple[cases.About, CaseOpening]]:
-    """Return what is found of streams, and of each endpoint once."""
-    openings = [
-        (_about(d.head, d.head.stream, order_id=d.head.order_id), d.opening) for d in saved if d.opening is not None
+    """Return what is found of each endpoint, whose case it is."""
+    merchants = {d.head.endpoint: d.head.merchant for d in saved}
+    return [
+        (
+            cases.About(subject=endpoint, merchant=merchants[endpoint], order_id=None, currency=None, actor=ACTOR),
+            opening,
+        )
+        for endpoint, opening in findings(saved).items()
     ]
-    endpoints = {d.head.endpoint: d for d in saved if d.endpoint_opening is not None}
-    openings += [
-        (_about(d.head, endpoint), d.endpoint_opening)
-        for endpoint, d in endpoints.items()
-        if d.endpoint_opening is not None
-    ]
-    return openings
-
-
-def _about(head: Head, subject: int, *, order_id: int | None = None) -> cases.About:
-    return cases.About(subject=subject, merchant=head.merchant, order_id=order_id, currency=None, actor=ACTOR)

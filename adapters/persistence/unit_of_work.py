@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from adapters.persistence import cases, changes, outbox
+from adapters.persistence import cases, changes, outbox, traces
 from adapters.persistence.columns import run
 from adapters.persistence.due_work import SqlDueWork
 from adapters.persistence.inbox import SqlInbox, conclude
@@ -202,8 +202,9 @@ class SqlUnitOfWorkFactory:
     def __call__(self) -> Iterator[SqlUnitOfWork]:
         try:
             with self._engine.connect() as connection:
-                now = run(connection, "SELECT now()").scalar_one() if self._clock is None else self._clock()
-                yield SqlUnitOfWork(connection, now, self._trace())
+                trace = self._trace()
+                begun = run(connection, f"SELECT now(), {traces.SET}", {"trace": trace or ""}).one()
+                yield SqlUnitOfWork(connection, begun[0] if self._clock is None else self._clock(), trace)
         except PoolTimeout as error:
             raise StoreUnavailable("every connection is in use") from error
         except DBAPIError as error:

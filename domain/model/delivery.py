@@ -32,8 +32,8 @@ class Head:
 class DeliveryDecision:
     """What follows from one try: the cursor moves on, or the same event is due again.
 
-    `opening` is about the stream, `endpoint_opening` about its endpoint. What `settles` closes the cases of both,
-    for something was delivered.
+    `opening` tells of an event given up, `endpoint_opening` of an endpoint that only fails: both are of the endpoint's
+    case. What `settles` may close it, and closes the stream's own, for something was delivered.
     """
 
     row: Claimed

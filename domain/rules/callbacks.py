@@ -1,6 +1,6 @@
 """When a callback is tried again, and when it is given up."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -68,6 +68,28 @@ def in_a_wave(heads: Iterable[tuple[Head, DeliveryAnswer]]) -> Sequence[Head]:
     tried = list(heads)
     alive = {head.endpoint for head, answer in tried if answer.delivered}
     return [replace(head, failing_since=None) if head.endpoint in alive else head for head, _ in tried]
+
+
+def findings(decisions: Sequence[DeliveryDecision]) -> Mapping[int, CaseOpening]:
+    """Return {endpoint: what a wave has found of it}: one cause, however many events it keeps from their receiver."""
+    found: dict[int, list[DeliveryDecision]] = {}
+    for decision in decisions:
+        if decision.opening is not None or decision.endpoint_opening is not None:
+            found.setdefault(decision.head.endpoint, []).append(decision)
+    return {endpoint: _together(of_one) for endpoint, of_one in found.items()}
+
+
+def _together(decisions: Sequence[DeliveryDecision]) -> CaseOpening:
+    """Return what these say of their one endpoint; its own trouble comes first, for that has the deadline."""
+    given_up = [d.opening for d in decisions if d.opening is not None]
+    trouble = [d.endpoint_opening for d in decisions if d.endpoint_opening is not None][:1]
+    known = [opening.known for opening in (*trouble, *given_up[:1])]
+    if given_up[1:]:
+        known.append(f"{len(given_up) - 1} more events were given up with it")
+    first = (*trouble, *given_up)[0]
+    names = [str(opening.details["event"]) for opening in given_up]
+    details = {**first.details, "given_up": ", ".join(names)} if names else first.details
+    return replace(first, known="; ".join(known), details=details)
 
 
 def _schedule_of(head: Head, usual: Cadence) -> Cadence:

@@ -31,6 +31,7 @@ class Circumstances:
     cancel_requested: bool = False
     open_reversal: bool = False
     stream: bool = False
+    given_up: bool = False  # it is an endpoint's, where events were given up that are not on their way again
     command: bool = False  # one that waits
     parked: bool = False  # other work that was taken out and can be planned again
     disabled_endpoint: bool = False
@@ -128,7 +129,7 @@ OPTIONS: Final[Mapping[Action, _Option]] = MappingProxyType({
     ),
     Action.REDELIVER: _Option(
         "deliver once more what was given up",
-        lambda case: case.stream,
+        lambda case: case.given_up,
         "the case is about no event that was given up",
     ),
     Action.ENABLE: _Option(

@@ -50,6 +50,12 @@ def save(bench: Bench, claim: Claim, **given: Any) -> list[int]:
     return list(saved)
 
 
+def given_up(event: str) -> CaseOpening:
+    return CaseOpening(
+        kind=CaseKind.UNDELIVERABLE, known=f"{event} was tried in vain", details={"url": "u", "event": event}
+    )
+
+
 def paid(bench: Bench, order: Order) -> Order:
     apply(bench, moved(order, OrderStatus.PENDING, OrderStatus.PAID))
     return bench.order(order.id)
@@ -180,15 +186,15 @@ class TestATry:
 
     def test_that_was_the_last_opens_a_case_of_which_no_callback_tells(self, bench: Bench) -> None:
         endpoint = bench.add_endpoint()
-        order = bench.register()
+        bench.register()
         (stream,) = streams_of(bench)
-        opening = CaseOpening(kind=CaseKind.UNDELIVERABLE, known="tried ten times", details={"url": "u"})
+        event = bench.events()[0].event
 
-        deliver(bench, endpoint, delivered=False, status=500, error="500", given_up=True, opening=opening)
+        deliver(bench, endpoint, delivered=False, status=500, error="500", given_up=True, opening=given_up(event))
 
         (case,) = bench.cases()
         (delivery,) = bench.tables().deliveries.values()
-        assert (case.kind, case.subject, case.order_id) == (CaseKind.UNDELIVERABLE, stream.id, order.id)
+        assert (case.kind, case.subject, case.order_id) == (CaseKind.UNDELIVERABLE, endpoint, None)
         assert delivery.state == "failed"
         assert heads(bench, stream.id) == {}
         assert bench.events("case.opened") == []
@@ -288,6 +294,52 @@ class TestAnEndpointThatFails:
             ("opened", ACTOR),
             ("closed", ACTOR),
         ]
+
+
+class TestAnEndpointAtWhichManyEventsAreGivenUp:
+    def test_has_one_case_to_which_each_wave_is_added_and_one_mail(self, bench: Bench) -> None:
+        endpoint = bench.add_endpoint()
+        for wave in range(2):
+            for number in range(3):
+                bench.register(an_order(reference=f"order-{wave}-{number}", payment=f"pay-{wave}-{number}"))
+            self._give_up(bench, endpoint)
+
+        (case,) = bench.cases()
+        tables = bench.tables()
+        assert case.subject == endpoint
+        assert [entry.kind for entry in tables.case_entries] == ["opened", "finding"]
+        assert all("2 more events" in str(entry.note) for entry in tables.case_entries)
+        assert [mail.audience for mail in tables.mails.values()] == ["operator"]
+
+    def test_keeps_it_open_while_any_of_them_is_missing(self, bench: Bench) -> None:
+        endpoint = bench.add_endpoint()
+        bench.register()
+        self._give_up(bench, endpoint)
+        bench.register(an_order(reference="order-2", payment="pay-2"))
+
+        deliver(bench, endpoint, settles=True)
+
+        (case,) = bench.cases()
+        assert case.closed_at is None
+
+    def _give_up(self, bench: Bench, endpoint: int) -> None:
+        claim = claim_of(bench, endpoint)
+        found = heads(bench, *(row.subject for row in claim.rows))
+        tries = [
+            a_try(
+                row,
+                found[row.subject],
+                delivered=False,
+                status=500,
+                error="500",
+                given_up=True,
+                opening=given_up(found[row.subject].event),
+            )
+            for row in claim.rows
+        ]
+        with bench.units() as uow:
+            uow.streams.apply(tries, claim)
+            uow.commit()
 
 
 class TestANewEndpoint:

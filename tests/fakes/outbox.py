@@ -157,8 +157,7 @@ class FakeStreams:
             self._write(decision)
         for decision in saved:
             self._settle(decision)
-        for decision in saved:
-            self._open(decision)
+        self._open(saved)
         return [d.row.subject for d in saved]
 
     def end(self, claim: Claim, streams: Sequence[Claimed]) -> None:
@@ -231,9 +230,9 @@ class FakeStreams:
 
     def _settle(self, decision: DeliveryDecision) -> None:
         head = decision.head
-        closed = [(head.endpoint, CaseKind.UNDELIVERABLE), (head.stream, CaseKind.STUCK)] if decision.settles else []
-        if decision.delivered and head.order_id is None:
-            closed += [(stream, CaseKind.UNDELIVERABLE) for stream in self._made_good(head)]
+        closed = [(head.stream, CaseKind.STUCK)] if decision.settles else []
+        if decision.settles and self._has_all(head.endpoint):
+            closed.append((head.endpoint, CaseKind.UNDELIVERABLE))
         for subject, kind in closed:
             close_case(
                 self._tables, self._ids, subject=subject, kind=kind, note="it was delivered", by=ACTOR, now=self._now

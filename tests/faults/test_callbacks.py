@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import Engine
 from standardwebhooks import Webhook
 
-from adapters.administration.endpoints import switch_endpoint
+from adapters.administration.acting import Person
+from adapters.administration.endpoints import Endpoints
 from adapters.persistence import endpoints
 from adapters.persistence.verify import verify
 from tests.faults.plans import MERCHANT, leaving, paying
@@ -99,7 +100,8 @@ class TestAReceiverThatMisbehaves:
             assert receiver.gone.is_set()
             assert [row[0] for row in stage.rows("SELECT kind FROM cases")] == ["UNDELIVERABLE"]
             assert verify(stage.engine) == []
-            switch_endpoint(stage.engine, endpoint, on=True, actor="operator:test")
+            operator = Endpoints(engine=stage.engine, person=Person(actor="operator:test"), allow_hosts=())
+            operator.switch(endpoint, on=True)
 
             stage.wait_ended(plans)
             stage.until(lambda: told(stage) <= {event for _, event in receiver.taken})

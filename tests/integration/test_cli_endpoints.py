@@ -107,7 +107,7 @@ class TestAnEndpoint:
         assert trueup("verify").strip() == "nothing is wrong"
         [case] = trueup.json("cases", "list")
         trueup("cases", "close", str(case["id"]), "--note", "seen", status=2)
-        assert "endpoint enable" in trueup.complaint
+        assert "possible now: enable" in trueup.complaint
 
         trueup("callbacks", "endpoint", "enable", str(first))
 

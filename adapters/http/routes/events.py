@@ -1,20 +1,28 @@
 """Events, as a feed to catch up with; and the callbacks that carry them."""
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from fastapi import Path
+from fastapi import Depends, Path
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator
+from sqlalchemy import Engine
+from starlette.requests import Request
 from starlette.responses import Response
 
+from adapters.administration.acting import Person
+from adapters.administration.merchants import Unusable
+from adapters.administration.redelivering import RangeRedelivering, Redelivering, note, wanted_of
 from adapters.http import models
-from adapters.http.answering import Single
+from adapters.http.answering import Body, Once, Single
 from adapters.http.commands import ACCEPTED
 from adapters.http.cursors import cursor_of, page, place_of
-from adapters.http.desk import Here, Merchant, Scope
-from adapters.http.problems import NOT_FOUND, Problem
-from adapters.http.requests import NO_FIELDS
+from adapters.http.desk import Desk, Here, Merchant, Scope
+from adapters.http.fieldless import FIELDLESS
+from adapters.http.problems import INVALID, NOT_FOUND, Problem, invalid
+from adapters.http.requests import NO_FIELDS, body_with
 from adapters.http.routing import USUAL, Cursor, Limit, resource, taking
 from adapters.messages.fields import identifier
 from adapters.persistence import listings, redeliveries
@@ -25,6 +33,42 @@ router = resource("events")
 EventName = Annotated[
     str, Path(min_length=1, max_length=200, description="The event's name."), AfterValidator(identifier)
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redelivery:
+    """Somebody asks for deliveries once more, by the fields of the body."""
+
+    desk: Desk
+    scope: str | None
+    body: Mapping[str, Any]
+    once: Once
+    trace: str
+
+    def wanted(self, model: type[Redelivering]) -> tuple[redeliveries.Wanted, Redelivering]:
+        """Return what is asked for.
+
+        Raises:
+            Problem: a field cannot be used.
+        """
+        try:
+            return wanted_of(self.desk.engine, self.body, merchant=self.scope, model=model)
+        except Unusable as error:
+            raise Problem(INVALID, errors=error.errors) from None
+
+    def carry_out(self, work: Callable[[Engine, redeliveries.Wanted], int], wanted: redeliveries.Wanted) -> Response:
+        """Make due what is wanted, keep that it was asked for, and answer how much it is."""
+        deliveries = work(self.desk.engine, wanted)
+        person = Person(actor=self.once.caller.actor, trace=self.trace)
+        note(self.desk.engine, wanted.endpoint, person, {**self.body, "deliveries": deliveries})
+        return _redelivered(self.desk, deliveries)
+
+
+def redelivery_of(request: Request, desk: Here, scope: Scope, body: Body, once: Single) -> Redelivery:
+    return Redelivery(desk=desk, scope=scope, body=body, once=once, trace=request.scope["trace"])
+
+
+Redeliver = Annotated[Redelivery, Depends(redelivery_of)]
 
 
 @router.get("/events", operation_id="listEvents", response_model=models.Feed)
@@ -64,28 +108,37 @@ def show_callbacks(
     return page(rows, limit, key=("transaction", "id", "stream"), item=lambda row: {**row, "id": row["event"]})
 
 
-# Before the route with a name in it, which would take this for a name.
+# Before the route with a name in it, which would take these for names.
 @router.post(
     "/callbacks/redeliver-failed",
     operation_id="redeliverFailed",
     status_code=ACCEPTED,
     responses={ACCEPTED: {"model": models.Redelivery}, **taking()},
-    openapi_extra=NO_FIELDS,
+    openapi_extra=body_with(Redelivering),
 )
-def redeliver_failed(desk: Here, scope: Scope, once: Single) -> Response:
-    """Deliver once more all that was given up, of a merchant or of all."""
+def redeliver_failed(asking: Redeliver) -> Response:
+    """Deliver once more what was given up, where it was given up: all of it, or what the body leaves in."""
+    wanted, _ = asking.wanted(Redelivering)
+    return asking.once(lambda: asking.carry_out(redeliveries.redeliver_failed, wanted))
 
-    def work() -> Response:
-        deliveries = 0
-        while True:
-            with desk.engine.begin() as connection:
-                failed = redeliveries.failed(connection, scope)
-                deliveries += redeliveries.redeliver(connection, failed)
-            if len(failed) < redeliveries.MOST:
-                break
-        return _redelivered(desk, deliveries)
 
-    return once(work)
+@router.post(
+    "/callbacks/redeliver",
+    operation_id="redeliverRange",
+    status_code=ACCEPTED,
+    responses={ACCEPTED: {"model": models.Redelivery}, **taking()},
+    openapi_extra=body_with(RangeRedelivering),
+)
+def redeliver_range(asking: Redeliver) -> Response:
+    """Deliver once more what happened, be it delivered or not: from a time on, or behind a cursor of the feed."""
+    wanted, said = asking.wanted(RangeRedelivering)
+    after = getattr(said, "after", None)
+    if after is None and wanted.since is None:
+        raise invalid("from", "is required, or `after`: a redelivery of all there is has `after` empty")
+    if wanted.merchant is None and wanted.endpoint is None:
+        raise invalid("merchant", "is required of operators, or an `endpoint`")
+    place = place_of(after, parts=2, field="after") if after else None
+    return asking.once(lambda: asking.carry_out(redeliveries.redeliver_range, replace(wanted, after=place or (0, 0))))
 
 
 @router.post(
@@ -93,6 +146,7 @@ def redeliver_failed(desk: Here, scope: Scope, once: Single) -> Response:
     operation_id="redeliver",
     status_code=ACCEPTED,
     responses={ACCEPTED: {"model": models.Redelivery}, **taking(404)},
+    dependencies=[FIELDLESS],
     openapi_extra=NO_FIELDS,
 )
 def redeliver(desk: Here, scope: Scope, once: Single, id: EventName) -> Response:  # noqa: A002

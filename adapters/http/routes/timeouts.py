@@ -14,6 +14,7 @@ from adapters.http.commands import ACCEPTED, Giving, accepted, own, refusal
 from adapters.http.cursors import page, place_of
 from adapters.http.desk import Here, Scope
 from adapters.http.envelope import unmasked
+from adapters.http.fieldless import FIELDLESS
 from adapters.http.problems import NOT_FOUND, Problem, invalid
 from adapters.http.requests import NO_FIELDS, body_with
 from adapters.http.routing import USUAL, Cursor, Limit, Word, problems, resource, taking
@@ -89,6 +90,7 @@ def show(desk: Here, scope: Scope, reference: Reference, provider: Provider = No
     "/timeouts/{reference}/reverse-now",
     operation_id="reverseNow",
     responses={ACCEPTED: {"model": TimeoutKept}, **taking(404)},
+    dependencies=[FIELDLESS],
     openapi_extra=NO_FIELDS,
     **_KEPT,
 )

@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey,
 from sqlalchemy.dialects.postgresql import JSONB
 
 from adapters.persistence.tables.base import metadata, moment, money, subject_id
+from adapters.persistence.traces import OF_TRANSACTION
 
 # `mailed` says whether its merchant is told by mail; where it says nothing, nobody is.
 cases: Final = Table(
@@ -50,6 +51,7 @@ case_entries: Final = Table(
     Column("kind", Text, nullable=False),
     Column("note", Text),
     Column("details", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("trace", Text, server_default=text(OF_TRANSACTION)),
     Index("ix_case_entries_case_id_id", "case_id", "id"),
     CheckConstraint("kind IN ('opened', 'finding', 'action', 'closed')", name="kind"),
 )

@@ -10,13 +10,16 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Identity,
+    Index,
     Integer,
     Table,
     Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from adapters.persistence.tables.base import metadata, moment, money, subject_id
+from adapters.persistence.traces import OF_TRANSACTION
 
 merchants: Final = Table(
     "merchants",
@@ -57,7 +60,8 @@ api_keys: Final = Table(
 )
 
 # `waits` are the seconds between tries, where they are not the usual ones; `types_since` is when `types` was last
-# changed, `failing_since` the first failure since anything was delivered.
+# changed, `failing_since` the first failure since anything was delivered. What was removed wants no type, and stays for
+# what was tried there.
 endpoints: Final = Table(
     "endpoints",
     metadata,
@@ -71,7 +75,27 @@ endpoints: Final = Table(
     Column("waits", ARRAY(Integer)),
     moment("types_since"),
     moment("failing_since"),
+    moment("removed_at"),
     moment("created_at", nullable=False, server_default=text("now()")),
     CheckConstraint("cardinality(secrets) BETWEEN 1 AND 2", name="secrets"),
     CheckConstraint("cardinality(waits) BETWEEN 1 AND 50 AND 0 < ALL (waits)", name="waits"),
+)
+
+# Every step of an endpoint: who, when, and what was before and after it; secrets never.
+endpoint_entries: Final = Table(
+    "endpoint_entries",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("endpoint", ForeignKey("endpoints.id"), nullable=False),
+    moment("at", nullable=False, server_default=text("now()")),
+    Column("actor", Text, nullable=False),
+    Column("trace", Text, server_default=text(OF_TRANSACTION)),
+    Column("step", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'")),
+    Index("ix_endpoint_entries_endpoint_id", "endpoint", "id"),
+    CheckConstraint(
+        "step IN ('added', 'changed', 'enabled', 'disabled', 'rotated', 'finished', 'tested', 'redelivered',"
+        " 'removed')",
+        name="step",
+    ),
 )

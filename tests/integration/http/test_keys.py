@@ -22,9 +22,18 @@ EMPTY = {
     "getRejectedTransactions",
 }
 # These begin something of the caller's own, and lack its fields here.
-BEGINNING = {"registerOrder", "reportTimeout", "retriggerTransactionAdd", "putMasterData"}
+BEGINNING = {
+    "registerOrder",
+    "reportTimeout",
+    "retriggerTransactionAdd",
+    "putMasterData",
+    "addEndpoint",
+    "redeliverRange",
+}
 # What every merchant has, be it empty.
 OWN = {"getMasterData"}
+# What every merchant has of its own.
+THEIRS = {"listEndpoints"}
 BODIES: Mapping[str, object] = {
     "cancelOrder": {"by": "user"},
     "resolveOrder": {"note": "done"},
@@ -47,6 +56,8 @@ def call(server: Server, method: str, path: str, operation: Mapping[str, Any], *
     name = str(case) if "/cases/" in path else str(event)
     if "/rejected-transactions/" in path:
         [(name,)] = server.ask("SELECT max(id)::text FROM rejections")
+    elif "/endpoints/" in path:
+        [(name,)] = server.ask("SELECT min(id)::text FROM endpoints WHERE merchant = 'shop'")
     elif "/retriggers/" in path:
         name = "r-1"
     names = {"order": "A1", "merchant": "shop", "id": name, "reference": "pay-T1", "kind": "stores"}
@@ -76,6 +87,8 @@ class TestEveryOperation:
                 assert said in ({"items": [], "next_cursor": None}, {"deliveries": 0}), (name, said)
             elif name in BEGINNING:
                 assert answer.status_code == 422, name
+            elif name in THEIRS:
+                assert {one["merchant"] for one in answer.json()["items"]} == {"rival"}, name
             elif name in OWN:
                 assert (answer.status_code, answer.json()["items"]) == (200, []), name
             else:

@@ -6,7 +6,7 @@ import pytest
 from domain.model.case import CaseKind
 from domain.model.delivery import DeliveryAnswer, DeliveryDecision, Head
 from domain.model.due_work import Work
-from domain.rules.callbacks import SCHEDULE, after_try, in_a_wave
+from domain.rules.callbacks import SCHEDULE, after_try, findings, in_a_wave
 from tests.builders import HOURS, MINUTES, NOON, SECONDS, a_row
 
 DELIVERED = DeliveryAnswer(delivered=True, status=204)
@@ -146,6 +146,28 @@ class TestAnEndpointThatOnlyFails:
     def test_settles_its_case_by_taking_something(self) -> None:
         assert tried(replace(a_head(), troubled=True), DELIVERED).settles
         assert not tried(a_head(), DELIVERED).settles
+
+
+class TestWhatAWaveFindsOfAnEndpoint:
+    def test_is_one_finding_however_many_events_it_gives_up(self) -> None:
+        heads = [replace(a_head(tries=9), stream=n, event=f"evt_{n}_1") for n in range(3)]
+
+        found = findings([tried(head, BROKEN) for head in heads])
+
+        assert list(found) == [3]
+        assert found[3].known.startswith("evt_0_1 was tried 10 times: the endpoint answered 500")
+        assert "2 more events" in found[3].known
+        assert found[3].details["given_up"] == "evt_0_1, evt_1_1, evt_2_1"
+
+    def test_has_its_trouble_first_with_the_deadline(self) -> None:
+        [found] = findings([tried(replace(a_head(tries=9), failing_since=FAILING), BROKEN)]).values()
+
+        assert found.known.startswith("nothing but failures")
+        assert "evt_7_1 was tried 10 times" in found.known
+        assert found.deadline == FAILING + 120 * HOURS
+
+    def test_is_nothing_where_all_goes_on(self) -> None:
+        assert not findings([tried(a_head(), BROKEN), tried(a_head(), DELIVERED)])
 
 
 class TestAScheduleOfItsOwn:

@@ -29,7 +29,7 @@ class TestWhatCanBeDone:
             (replace(ORDER, kind=CaseKind.AMOUNT_MISMATCH, status=OrderStatus.PAID), {Action.ASK}),
             (Circumstances(kind=CaseKind.STUCK, command=True), {Action.RETRY, Action.REFUSE}),
             (Circumstances(kind=CaseKind.STUCK, stream=True), {Action.RETRY}),
-            (Circumstances(kind=CaseKind.UNDELIVERABLE, stream=True), {Action.REDELIVER}),
+            (Circumstances(kind=CaseKind.UNDELIVERABLE, given_up=True), {Action.REDELIVER}),
             (Circumstances(kind=CaseKind.UNDELIVERABLE, disabled_endpoint=True), {Action.ENABLE}),
             (Circumstances(kind=CaseKind.SETTLED_UNREVERSED), set()),
         ],
