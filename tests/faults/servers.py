@@ -4,13 +4,18 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+import pytest
 import redis
+from sqlalchemy import Engine
 
 from adapters.embedded import ensure, stop
-from tests.faults.processes import is_alive, until
+from adapters.persistence.database import connect
+from adapters.persistence.migrate import upgrade
+from tests.faults.processes import is_alive, is_stopped, until
 from tests.servers import _node_environment, _wait_for, end_group, free_ports
 
 
@@ -31,6 +36,7 @@ class OwnValkey:
     def __init__(self, home: Path) -> None:
         self.home = home / "broker"
         self.url = ""
+        self._frozen = 0
         self.start()
 
     def start(self) -> None:
@@ -39,12 +45,24 @@ class OwnValkey:
         self.url = url
 
     def kill(self) -> None:
-        with redis.Redis.from_url(self.url) as client:
-            pid = int(client.info("server")["process_id"])
-        _end(pid, signal.SIGKILL)
+        _end(self._pid(), signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Keep it from answering, with every connection open."""
+        self._frozen = self._pid()
+        os.kill(self._frozen, signal.SIGSTOP)
+        until(lambda: is_stopped(self._frozen), lambda: f"{self._frozen} does not stop")
+
+    def thaw(self) -> None:
+        if self._frozen:
+            os.kill(self._frozen, signal.SIGCONT)
 
     def close(self) -> None:
         stop(self.home, ["valkey"])
+
+    def _pid(self) -> int:
+        with redis.Redis.from_url(self.url) as client:
+            return int(client.info("server")["process_id"])
 
 
 class OwnRabbitmq:
@@ -97,6 +115,27 @@ class OwnPostgres:
 
     def close(self) -> None:
         stop(self.home, ["postgres"])
+
+
+class OnItsOwnDatabase:
+    """For a test that stops its database: the stage's is one of its own."""
+
+    @pytest.fixture
+    def database(self, home: Path) -> Iterator[OwnPostgres]:
+        database = OwnPostgres(home)
+        yield database
+        database.close()
+
+    @pytest.fixture
+    def database_url(self, database: OwnPostgres) -> str:
+        return database.url
+
+    @pytest.fixture
+    def engine(self, database_url: str) -> Iterator[Engine]:
+        opened = connect(database_url, role="trueup-tests")
+        upgrade(opened)
+        yield opened
+        opened.dispose()
 
 
 def _end(pid: int, sent: signal.Signals) -> None:

@@ -1,6 +1,8 @@
 """Retriggers on real workers: however many run, and whoever dies, a rejected transaction is added once."""
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -8,7 +10,8 @@ from sqlalchemy import text
 from adapters.persistence.verify import verify
 from config.messaging import INTAKE, RETRIGGERS, SANITY
 from tests.faults.plans import MERCHANT, Plan, waiting
-from tests.faults.processes import Running
+from tests.faults.processes import Running, is_stopped
+from tests.faults.servers import OnItsOwnDatabase, OwnPostgres, OwnValkey
 from tests.faults.stage import Stage
 
 # Nothing polls: what is added here is not what is tried here.
@@ -55,6 +58,23 @@ def workers(stage: Stage, count: int) -> list[Running]:
     return started
 
 
+def hold_in_the_middle(stage: Stage, worker: Running, total: int) -> None:
+    """Begin a retrigger of so many, and stop the worker's processes when some of them are added."""
+    stage.beat()
+    stage.send("sanity.retrigger", merchant=MERCHANT, retrigger="mine")
+    stage.until(lambda: bool(stage.rows("SELECT added FROM retriggers WHERE added > 0")))
+    for child in worker.children():
+        worker.signal(child, signal.SIGSTOP)
+    stage.until(lambda: all(map(is_stopped, worker.children())))
+    [(so_far,)] = stage.rows("SELECT added FROM retriggers")
+    assert 0 < so_far < total
+
+
+def go_on(worker: Running) -> None:
+    for child in worker.children():
+        worker.signal(child, signal.SIGCONT)
+
+
 class TestTenRetriggersAtOnceOfTheSameThousandTransactions:
     def test_add_each_of_them_once(self, stage: Stage) -> None:
         workers(stage, 2)
@@ -88,3 +108,51 @@ class TestARetriggerWhoseWorkerIsKilled:
         assert so_far < len(plans)
         assert stage.rows("SELECT added, already_added, rejected, failed FROM retriggers") == [(4000, 0, 0, 0)]
         judge(stage, plans)
+
+
+class TestARetriggerWhoseDatabaseIsStoppedInTheMiddle(OnItsOwnDatabase):
+    def test_goes_on_by_itself_and_adds_each_once(self, stage: Stage, database: OwnPostgres) -> None:
+        (worker,) = workers(stage, 1)
+        plans = reject(stage, 6000)
+        hold_in_the_middle(stage, worker, len(plans))
+
+        database.stop_immediately()
+        go_on(worker)
+        # Drains end without a word where the store is away; what producers say meanwhile is told of.
+        stage.send("intake.put_master_data", merchant=MERCHANT, kind="stores", entries=[{"key": "north"}])
+        worker.wait_for("store.away")
+        database.start()
+        stage.until(lambda: stage.rows(_DONE) == [(1,)])
+        stage.until(lambda: stage.rows("SELECT key FROM master_data ORDER BY key") == [("north",), ("tea",)])
+
+        assert stage.rows("SELECT added, already_added, rejected, failed FROM retriggers") == [(6000, 0, 0, 0)]
+        judge(stage, plans)
+        assert worker.lives
+
+
+class TestARetriggerWhoseBrokerIsFrozenInTheMiddle:
+    @pytest.fixture
+    def broker(self, home: Path) -> Iterator[OwnValkey]:
+        broker = OwnValkey(home)
+        yield broker
+        broker.thaw()
+        broker.close()
+
+    @pytest.fixture
+    def broker_url(self, broker: OwnValkey) -> str:
+        return broker.url
+
+    def test_is_through_when_it_answers_again_and_adds_each_once(self, stage: Stage, broker: OwnValkey) -> None:
+        (worker,) = workers(stage, 1)
+        plans = reject(stage, 6000)
+        hold_in_the_middle(stage, worker, len(plans))
+
+        broker.freeze()
+        go_on(worker)
+        worker.wait_for("hint.lost")
+        broker.thaw()
+        stage.until(lambda: stage.rows(_DONE) == [(1,)])
+
+        assert stage.rows("SELECT added, already_added, rejected, failed FROM retriggers") == [(6000, 0, 0, 0)]
+        judge(stage, plans)
+        assert worker.lives

@@ -4,12 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
 
-from adapters.persistence.database import connect
-from adapters.persistence.migrate import upgrade
 from tests.faults.plans import QUICK, leaving, paying, waiting
-from tests.faults.servers import Broker, OwnPostgres, OwnRabbitmq, OwnValkey
+from tests.faults.servers import Broker, OnItsOwnDatabase, OwnPostgres, OwnRabbitmq, OwnValkey
 from tests.faults.stage import Stage
 from tests.servers import _rabbitmq_server
 
@@ -54,24 +51,7 @@ class TestABrokerKilledInTheMiddle:
         assert worker.lives
 
 
-class TestADatabaseStoppedInTheMiddle:
-    @pytest.fixture
-    def database(self, home: Path) -> Iterator[OwnPostgres]:
-        database = OwnPostgres(home)
-        yield database
-        database.close()
-
-    @pytest.fixture
-    def database_url(self, database: OwnPostgres) -> str:
-        return database.url
-
-    @pytest.fixture
-    def engine(self, database_url: str) -> Iterator[Engine]:
-        opened = connect(database_url, role="trueup-tests")
-        upgrade(opened)
-        yield opened
-        opened.dispose()
-
+class TestADatabaseStoppedInTheMiddle(OnItsOwnDatabase):
     def test_loses_no_message_and_no_worker(self, stage: Stage, database: OwnPostgres) -> None:
         early, late = [*waiting(10), *leaving(10)], [*paying(5, name="late"), *leaving(5, name="late-leaving")]
         stage.simulator.hold(provider=QUICK, operation="cancel", point="after")
