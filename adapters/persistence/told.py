@@ -21,9 +21,9 @@ SELECT o.id, o.status, t.told_at, now(),
 FROM transactions t JOIN orders o ON o.id = t.order_id
 WHERE t.provider = %(provider)s AND t.reference = %(reference)s
 """
-# A row that is worked on is left alone: what it asks now is fresh enough.
 # A reversal that has used up half of its attempts is left to its cadence: whoever tells much, and need not be the
-# provider, cannot use up those that are planned. What was asked just now is not asked again at once.
+# provider, cannot use up those that are planned. Nor is one that is being asked about asked again behind that, and
+# what was asked just now is not asked again at once.
 _REVERSE_SOON: Final = """
 UPDATE due_work d SET due_at = least(d.due_at, greatest(now(), r.last_asked_at + %(pause)s))
 FROM reversals r
@@ -31,6 +31,8 @@ WHERE r.provider = %(provider)s AND r.reference = %(reference)s AND r.outcome IS
   AND d.subject = r.id AND d.lease IS NULL
 RETURNING d.due_at <= now()
 """
+# For an event that follows another within the pause. Where the payment is being asked about meanwhile, because of the
+# first, nothing more is done: the cadence asks again.
 _SOON: Final = """
 UPDATE due_work SET due_at = least(due_at, %(at)s) WHERE subject = %(subject)s AND lease IS NULL
 """
@@ -39,7 +41,9 @@ UPDATE due_work SET due_at = least(due_at, %(at)s) WHERE subject = %(subject)s A
 def told(connection: Connection, provider: str, reference: str) -> bool:
     """Bring the next inquiry about a payment forward; return whether it is due at once.
 
-    An order that owes nothing is asked about once, for a refund at the provider changes it too.
+    One that is being asked about at this moment is asked about once more behind that: the answer that is on its way
+    may be older than the event. An order that owes nothing is asked about once, for a refund at the provider changes
+    it too.
     """
     row = run(connection, _FIND, {"provider": provider, "reference": reference}).fetchone()
     if row is None:

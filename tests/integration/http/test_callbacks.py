@@ -105,6 +105,19 @@ class TestAProvidersEvent:
         )
         assert seconds == 2
 
+    def test_that_comes_while_its_payment_is_asked_about_has_it_asked_about_once_more(
+        self, server: Server, order: int
+    ) -> None:
+        server.do("UPDATE due_work SET lease = 1 WHERE kind = 'poll'")
+        plan = "SELECT generation, lease, due_at > now() FROM due_work WHERE subject = %(id)s"
+        [(generation, _, _)] = server.ask(plan, id=order)
+
+        for _ in range(3):  # only the first: the others follow it too soon
+            server.post("/v1/providers/acme/events", {"reference": "pay-A1"}, key=None)
+
+        # The lease stands; who gives it back finds another plan than his own, and the row is due at once.
+        assert server.ask(plan, id=order) == [(generation + 1, 1, True)]
+
     def test_of_an_order_that_owes_nothing_is_asked_about_once(self, server: Server, order: int) -> None:
         server.do("DELETE FROM due_work WHERE kind = 'poll'")
         server.do("UPDATE orders SET status = 'PAID'")
