@@ -1,12 +1,17 @@
 """What operators do and see: merchants, cases, the backlog, health and figures."""
 
+import re
+from pathlib import Path
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.http.app import make_app
 from adapters.http.document import document_of
+from adapters.messages.parsing import NAMES
 from tests.integration.http.server import Server
 
+GUIDE = Path(__file__).parents[3] / "docs" / "guide" / "http.md"
 NEW = {"merchant": "third", "name": "Third", "email": "ops@third.example", "callback_url": "https://third.example/"}
 
 
@@ -206,6 +211,29 @@ class TestTheProcess:
 
 
 class TestTheDocument:
+    def test_names_the_operations_of_the_sanity_queue_as_others_know_them(self) -> None:
+        paths = document_of(make_app())["paths"]
+
+        named = {
+            "getRejectedTransactions": paths["/v1/rejected-transactions"]["get"],
+            "retriggerTransactionAdd": paths["/v1/rejected-transactions/retrigger"]["post"],
+            "markFailed": paths["/v1/rejected-transactions/{id}/mark-failed"]["post"],
+            "getReTriggerStatus": paths["/v1/retriggers/{id}"]["get"],
+        }
+
+        assert {name: operation["operationId"] for name, operation in named.items()} == {name: name for name in named}
+
+    def test_has_an_operation_for_every_message_as_the_guide_says(self) -> None:
+        operations = {
+            operation["operationId"]
+            for methods in document_of(make_app())["paths"].values()
+            for operation in methods.values()
+        }
+        rows = re.findall(r"^\| `([a-z]+\.[a-z_]+)` \| `(\w+)` \|", GUIDE.read_text(), re.MULTILINE)
+
+        assert {message for message, _ in rows} == NAMES
+        assert {operation for _, operation in rows} <= operations
+
     def test_is_served_with_a_page_that_loads_nothing(self, server: Server) -> None:
         document = server.get("/openapi.json", key=None).json()
         page = server.get("/docs", key=None)
