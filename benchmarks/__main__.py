@@ -1,34 +1,57 @@
-"""Run every case and print its figures; `make bench`."""
+"""Run every case, or those that are named, and say what was reached; `make bench`.
 
+    python -m benchmarks [case ...] [--rounds 3]
+
+It ends with status 1 if something that was wanted was not reached.
+"""
+
+import argparse
 import json
-import platform
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from benchmarks.callbacks import callbacks
-from benchmarks.claim import claims
+from benchmarks.claim import claim_case
 from benchmarks.intake import intake
+from benchmarks.latency import latency
+from benchmarks.measure import ROUNDS, Result, machine
 from benchmarks.poll import poll
 from benchmarks.retrigger import retrigger
 from benchmarks.reversals import reversals
+from benchmarks.waiting import waiting
 
-RESULTS = Path(__file__).parent / "results" / "latest.json"
+CASES: Final[Mapping[str, Callable[[int], Result]]] = MappingProxyType({
+    "poll": poll,
+    "reversals": reversals,
+    "latency": latency,
+    "intake": intake,
+    "claim": claim_case,
+    "callbacks": callbacks,
+    "waiting": waiting,
+    "retrigger": retrigger,
+})  # fmt: skip
+RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
 
 
-def main() -> None:
-    found: dict[str, dict[str, float]] = {
-        "poll, one payment a call, 50 ms": poll(latency=0.05, bulk=False, concurrency=256),
-        "poll, bulk call, 50 ms": poll(latency=0.05, bulk=True, concurrency=16),
-        **reversals(),
-        **callbacks(),
-        "intake, without the broker": intake(),
-        "sanity queue, 100,000 rejected": retrigger(),
-        **{f"claim of 500 from {size}": times for size, times in claims().items()},
-    }
-    for case, figures in found.items():
-        print(f"{case:40}" + "  ".join(f"{name} {value:,.1f}" for name, value in figures.items()))
+def main() -> int:
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    arguments.add_argument("cases", nargs="*", metavar="case", help=f"one of {', '.join(CASES)}; all if none is named")
+    arguments.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each contender")
+    given = arguments.parse_args()
+    for unknown in set(given.cases) - set(CASES):
+        arguments.error(f"case: {unknown!r} is none of {', '.join(CASES)}")
+    found: dict[str, Result] = {}
+    for name in given.cases or CASES:
+        found[name] = CASES[name](given.rounds)
+        print(name, *found[name].lines(), sep="\n", flush=True)
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"python": platform.python_version(), "cases": found}, indent=2))
+    cases = {name: result.as_json() for name, result in found.items()}
+    RESULTS.write_text(json.dumps({"machine": machine(), "cases": cases}, indent=2))
+    return int(not all(goal.met for result in found.values() for goal in result.goals))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

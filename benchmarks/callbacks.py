@@ -1,6 +1,6 @@
-"""Callbacks: how many a second a drain delivers, and whether a dead endpoint delays another merchant's.
+"""Callbacks against one Celery task with one request for each, and whether a dead endpoint delays another merchant's.
 
-python -m benchmarks.callbacks
+python -m benchmarks callbacks
 """
 
 import json
@@ -13,12 +13,18 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from typing import Final
+
+import redis
 
 from adapters.bootstrap import open_application
 from adapters.persistence import endpoints, outbox
 from adapters.persistence.columns import run
+from benchmarks import fleet
+from benchmarks.fleet import until
+from benchmarks.measure import Contenders, Figures, Goal, Result, in_turn, median, used
 from benchmarks.stage import Stage, stage
 from config.messaging import NOTIFICATIONS
 from config.settings import load
@@ -32,6 +38,10 @@ PROCESSES: Final = 2  # as a worker has by default
 CALL_SECONDS: Final = 5  # a round sees calls at the dead endpoint begin, end, and rest
 MERCHANTS: Final = 20  # that share the measured rate, for an endpoint alone is not asked more than 500 times a second
 DELIVERED: Final = 10_000
+PLAIN: Final = 2_000
+PLAIN_CONCURRENCY: Final = 4
+OURS: Final = "Trueup"
+USUAL: Final = "plain Celery, a task for each"
 _names = count()
 
 
@@ -52,14 +62,46 @@ def add_endpoint(on: Stage, merchant: str, port: int) -> None:
         endpoints.add(connection, merchant, f"http://127.0.0.1:{port}/")
 
 
-def rate() -> dict[str, float]:
-    """Drain what is due to endpoints that answer at once."""
-    with receiver() as port, stage() as on:
-        for number in range(MERCHANTS):
-            add_endpoint(on, f"m-{number}", port)
-            tell(on, f"m-{number}", DELIVERED // MERCHANTS)
-        on.run("ANALYZE")
-        return on.measure(NOTIFICATIONS, DELIVERED)
+def ours(on: Stage, port: int) -> Figures:
+    """Workers and beat over callbacks that become due at one moment, to endpoints that answer at once."""
+    for number in range(MERCHANTS):
+        tell(on, f"m-{number}", DELIVERED // MERCHANTS)
+    on.run("UPDATE due_work SET due_at = now() + interval '1 day' WHERE kind = 'deliver'")
+    on.run("ANALYZE")
+    with fleet.ours(on.home, ["notifications"]) as workers:
+        return used(DELIVERED, lambda: _delivered(on, port), workers=workers, servers=on.servers)
+
+
+def _delivered(on: Stage, port: int) -> float:
+    on.run("UPDATE due_work SET due_at = now() WHERE kind = 'deliver'")
+    return arrival_of(DELIVERED, port)
+
+
+def arrival_of(count: int, port: int) -> float:
+    """Return the seconds until so many callbacks have come."""
+    have = 0
+
+    def all_came() -> bool:
+        nonlocal have
+        have += len(came(port))
+        return have >= count
+
+    return until(all_came, seconds=300)
+
+
+def plain(on: Stage, port: int) -> Figures:
+    """One Celery task with one `requests.post` for each; all messages wait when it begins."""
+    env = dict(on.plain_env)
+    prepare = [sys.executable, "-m", "benchmarks.plain_orders", str(PLAIN), "deliver", f"http://127.0.0.1:{port}/"]
+    subprocess.run(prepare, env={**os.environ, **env}, check=True)
+    broker = redis.Redis.from_url(on.broker_url)
+
+    def work() -> float:
+        broker.rename("later", "plain")
+        return arrival_of(PLAIN, port)
+
+    with fleet.plain(env, on.home / "plain.log", concurrency=PLAIN_CONCURRENCY) as worker:
+        return used(PLAIN, work, workers=[worker], servers=on.servers)
 
 
 def beside_a_dead_endpoint() -> dict[str, float]:
@@ -109,6 +151,11 @@ def _p95_of_a_round(on: Stage, port: int) -> float:
 
 
 def _ages(port: int) -> list[float]:
+    return [age for *_, age in came(port)]
+
+
+def came(port: int) -> list[tuple[str | None, str | None, float, float]]:
+    """Return what has come to the receiver since the last time: (order, status, seconds since the epoch, age in ms)."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
         return list(json.load(answer))
 
@@ -136,7 +183,7 @@ def silence() -> Iterator[int]:
 @contextmanager
 def draining() -> Iterator[None]:
     """Run processes that drain callbacks as soon as they are due."""
-    processes = [subprocess.Popen([sys.executable, "-m", "benchmarks.callbacks", "drain"]) for _ in range(PROCESSES)]
+    processes = [subprocess.Popen([sys.executable, "-m", "benchmarks.callbacks"]) for _ in range(PROCESSES)]
     try:
         yield
     finally:
@@ -152,14 +199,24 @@ def drain() -> None:
         time.sleep(0.01)
 
 
-def callbacks() -> dict[str, dict[str, float]]:
-    return {"callbacks, delivered": rate(), f"callbacks, {WAITING:,} at a dead endpoint": beside_a_dead_endpoint()}
-
-
-def main() -> None:
-    for case, figures in callbacks().items():
-        print(f"{case:40}" + "  ".join(f"{name} {value:,.1f}" for name, value in figures.items()))
+def callbacks(rounds: int) -> Result:
+    with receiver() as port, stage() as on:
+        for number in range(MERCHANTS):
+            add_endpoint(on, f"m-{number}", port)
+        contenders: Contenders = {OURS: partial(ours, on, port), USUAL: partial(plain, on, port)}
+        turns = in_turn(contenders, rounds)
+    mine, usual = (median(turns[name]) for name in (OURS, USUAL))
+    beside = beside_a_dead_endpoint()
+    most = max(1.3 * beside["without_p95_ms"], beside["without_p95_ms"] + 100)
+    return Result(
+        {**turns, f"{WAITING:,} waiting at a dead endpoint": [beside]},
+        [
+            Goal("callbacks a second in those of a task for each", mine["a_second"] / usual["a_second"], 5),
+            Goal("their CPU in that of a task for each", mine["cpu_us"] / usual["cpu_us"], 0.25, at_most=True),
+            Goal("p95 of delivery beside a dead endpoint, in ms", beside["beside_p95_ms"], most, at_most=True),
+        ],
+    )
 
 
 if __name__ == "__main__":
-    drain() if sys.argv[1:] == ["drain"] else main()
+    drain()

@@ -1,14 +1,21 @@
 """Programs that run beside a case, and the CPU that they took, with all their children, dead or alive."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
+
+from adapters.cli.programs import WORKERS
+from adapters.queue import publisher
+from config.messaging import WORKER_OPTIONS
 
 
 def cpu_of(process: psutil.Process) -> float:
@@ -62,3 +69,53 @@ def until(holds: Callable[[], bool], *, seconds: float, every: float = 0.1) -> f
             raise TimeoutError
         time.sleep(every)
     return time.perf_counter() - began
+
+
+@contextmanager
+def ours(home: Path, names: Sequence[str]) -> Iterator[list[psutil.Process]]:
+    """Run the workers that `trueup up` starts under these names, and beat; yield them when all of them are ready."""
+    with ExitStack() as stack:
+        processes = []
+        for name in names:
+            queues = ",".join(WORKERS[name])
+            argv = ["celery", "-A", "workers.app", "worker", "-Q", queues, "-n", f"{name}@%h", "-c", "2"]
+            processes.append(stack.enter_context(running([*argv, *WORKER_OPTIONS], {}, home / f"{name}.log")))
+            until(partial(_pongs, os.environ["TRUEUP_BROKER_URL"], f"{name}@{socket.gethostname()}"), seconds=60)
+        processes.append(stack.enter_context(running(["celery", "-A", "workers.app", "beat"], {}, home / "beat.log")))
+        yield processes
+
+
+@contextmanager
+def api(home: Path) -> Iterator[tuple[psutil.Process, str]]:
+    """Run the HTTP API; yield it and its address when it answers."""
+    port = _free_port()
+    env = {"TRUEUP_HTTP_ADDRESS": f"127.0.0.1:{port}", "TRUEUP_HTTP_REQUESTS_PER_SECOND": "100000"}
+    with running(["adapters.http"], env, home / "api.log") as process:
+        until(partial(_answers, port), seconds=60)
+        yield process, f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def plain(env: Mapping[str, str], log: Path, *, concurrency: int) -> Iterator[psutil.Process]:
+    """Run plain Celery's worker; yield it when it is ready."""
+    argv = ["celery", "-A", "benchmarks.plain_celery", "worker", "-c", str(concurrency), "--loglevel", "INFO"]
+    with running([*argv, *WORKER_OPTIONS], env, log) as process:
+        until(lambda: "ready." in log.read_text(), seconds=60)
+        yield process
+
+
+def _pongs(broker_url: str, worker: str) -> bool:
+    return bool(publisher(broker_url).control.ping(destination=[worker], timeout=0.5))
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz"):
+            return True
+    except OSError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

@@ -1,28 +1,66 @@
-"""Prepare plain Celery's orders: `python -m benchmarks.plain_orders COUNT WHEN`.
+"""Prepare plain Celery's orders.
 
-With WHEN 0 the table is made and filled; else one message for each order is sent, due at that moment.
+python -m benchmarks.plain_orders COUNT fill       make the table and fill it
+python -m benchmarks.plain_orders COUNT poll WHEN  send a message for each order, due at that moment
+python -m benchmarks.plain_orders COUNT register   send messages that register orders to the list `later`
 """
 
+import json
 import sys
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Final
 
+from kombu.entity import Exchange, Queue
 from sqlalchemy import insert
 
-from benchmarks.plain_celery import Base, Order, app, engine, poll_order
+from benchmarks.plain_celery import Base, Order, app, engine, poll_order, register_order
+from benchmarks.plain_celery import deliver as deliver_one
+
+# Renamed to the queue's name when measuring begins.
+LATER: Final = Queue("later", Exchange(""), routing_key="later")
 
 
-def main(count: int, when: float) -> None:
-    if not when:
-        Base.metadata.create_all(engine())
+def fill(count: int) -> None:
+    Base.metadata.create_all(engine())
+    rows = [{"reference": f"r{n}", "status": "NEW", "polls": 0} for n in range(count)]
+    if rows:
         with engine().begin() as connection:
-            rows = [{"reference": f"r{n}", "status": "NEW", "polls": 0} for n in range(count)]
             connection.execute(insert(Order), rows)
-        return
-    eta = datetime.fromtimestamp(when, UTC)
+
+
+def poll(count: int, when: str) -> None:
+    eta = datetime.fromtimestamp(float(when), UTC)
     with app.producer_pool.acquire(block=True) as producer:
         for n in range(1, count + 1):
             poll_order.apply_async((n,), eta=eta, producer=producer)
 
 
+def register(count: int) -> None:
+    with app.producer_pool.acquire(block=True) as producer:
+        for n in range(count):
+            register_order.apply_async((f"s{n}",), queue=LATER, producer=producer)
+
+
+def deliver(count: int, url: str) -> None:
+    now = datetime.now(UTC).isoformat()
+    body = json.dumps({"type": "order.status_changed", "timestamp": now, "data": {"order": "s", "status": "PAID"}})
+    with app.producer_pool.acquire(block=True) as producer:
+        for _ in range(count):
+            deliver_one.apply_async((url, body), queue=LATER, producer=producer)
+
+
+WHAT: Final[Mapping[str, Callable[..., None]]] = {
+    "fill": fill,
+    "poll": poll,
+    "register": register,
+    "deliver": deliver,
+}
+
+
+def main(count: str, what: str, *more: str) -> None:
+    WHAT[what](int(count), *more)
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]))
+    main(*sys.argv[1:])

@@ -2,21 +2,40 @@
 
     python -m benchmarks.provider [latency in seconds]
 
-Every payment is `pending`, single or in bulk, but those whose reference begins with
-`declined`. It prints its port, and at its end the CPU seconds that it took.
+Every payment is `pending`, single or in bulk, but those whose reference begins with `declined`, and those that are
+called `paid-after-1500-...`: they are paid from 1,500 milliseconds after the `POST /begin` on.
 """
 
 import asyncio
 import json
-import resource
+import math
 import signal
 import sys
+import time
 
-_RECORD = '{"reference":"%s","status":"%s","amount":"12.30","currency":"EUR","updated_at":"2026-01-01T00:00:00Z"}'
+_RECORD = (
+    '{"reference":"%s","status":"%s","amount":"12.30","currency":"EUR","amount_received":"%s",'
+    '"updated_at":"2026-01-01T00:00:00Z"}'
+)
+
+
+_begun = math.inf
 
 
 def record(reference: str) -> str:
-    return _RECORD % (reference, "declined" if reference.startswith("declined") else "pending")
+    status = _status(reference)
+    return _RECORD % (reference, status, "12.30" if status == "paid" else "0")
+
+
+def _status(reference: str) -> str:
+    if reference.startswith("paid-after-"):
+        return "paid" if time.monotonic() >= _begun + int(reference.split("-")[2]) / 1000 else "pending"
+    return "declined" if reference.startswith("declined") else "pending"
+
+
+def begin() -> None:
+    global _begun  # noqa: PLW0603 - the one thing that this process is told
+    _begun = time.monotonic()
 
 
 class Payments(asyncio.Protocol):
@@ -41,7 +60,10 @@ class Payments(asyncio.Protocol):
             self.answer(head.split(b" ", 2)[1].decode(), body)
 
     def answer(self, path: str, body: bytes) -> None:
-        if path.endswith("/payments/query"):
+        if path == "/begin":
+            begin()
+            text = ""
+        elif path.endswith("/payments/query"):
             records = ",".join(record(reference) for reference in json.loads(body)["references"])
             text = f'{{"payments":[{records}],"missing":[]}}'
         else:
@@ -63,8 +85,6 @@ async def main(latency: float) -> None:
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     await ended.wait()
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print(used.ru_utime + used.ru_stime, flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python -m benchmarks.receiver
 
-It prints its port. `GET /` answers the ages of all that has come since the last `GET`, in milliseconds.
+It prints its port. `GET /` answers what has come since the last `GET`: each callback's order (None if it is of none),
+the status it tells, when it came (seconds since the epoch) and how old it was then (milliseconds).
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from datetime import datetime
 from typing import Final
 
 _TAKEN: Final = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
-_ages: list[float] = []
+_came: list[tuple[str | None, str | None, float, float]] = []
 
 
 class Callbacks(asyncio.Protocol):
@@ -33,13 +34,14 @@ class Callbacks(asyncio.Protocol):
             if len(rest) < length:
                 return
             body, self.held = rest[:length], rest[length:]
-            told = datetime.fromisoformat(json.loads(body)["timestamp"])
-            _ages.append((time.time() - told.timestamp()) * 1000)
+            told, now = json.loads(body), time.time()
+            age = (now - datetime.fromisoformat(told["timestamp"]).timestamp()) * 1000
+            _came.append((told["data"].get("order"), told["data"].get("status"), now, age))
             self.transport.write(_TAKEN)
 
     def _report(self) -> None:
-        body = json.dumps(_ages).encode()
-        _ages.clear()
+        body = json.dumps(_came).encode()
+        _came.clear()
         self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
 

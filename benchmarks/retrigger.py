@@ -4,6 +4,7 @@ import time
 from statistics import median
 
 from adapters.persistence import sanity_queue
+from benchmarks.measure import Figures, Goal, Result
 from benchmarks.stage import Stage, stage
 
 MANY = 100_000
@@ -12,7 +13,15 @@ PAGE = 100
 TRIES = 50
 
 
-def retrigger(many: int = MANY) -> dict[str, float]:
+def retrigger(rounds: int) -> Result:  # noqa: ARG001 - a hundred thousand are turns enough
+    figures = tried_again(MANY)
+    return Result(
+        {"100,000 rejected transactions": [figures]},
+        [Goal("seconds for 100,000", figures["retriggered_seconds"], 60, at_most=True)],
+    )
+
+
+def tried_again(many: int) -> Figures:
     with stage() as on:
         on.run("UPDATE merchants SET checks = '{line_items, stores}', sanity_queue = true")
         _tell(on, "intake.put_master_data", kind="stores", entries=[{"key": "north"}])
@@ -68,8 +77,3 @@ def _pages(on: Stage) -> dict[str, float]:
             assert len(rows) == PAGE
         found[name] = median(took) * 1000
     return found
-
-
-if __name__ == "__main__":
-    for name, value in retrigger().items():
-        print(f"{name:24} {value:,.1f}")

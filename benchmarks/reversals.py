@@ -3,13 +3,11 @@
 The reversals are declined, so that each ends at its first query; the polls learn nothing new.
 """
 
-import statistics
-
-from benchmarks.poll import make_due, register
+from benchmarks.measure import Figures, Goal, Result, median
+from benchmarks.orders import make_due, register
 from benchmarks.stage import Stage, provider, stage
 
 ROWS = 10_000
-ROUNDS = 3
 
 _REPORT = """
 WITH reported AS (
@@ -24,29 +22,22 @@ SELECT id, now() - interval '1 second', (SELECT id FROM lanes WHERE name = 'benc
 """
 
 
-def reversals() -> dict[str, dict[str, float]]:
-    polled, reversed_ = [], []
-    with provider(0.05) as port, stage(port=port, bulk=False, concurrency=256) as on:
+def reversals(rounds: int) -> Result:
+    turns: dict[str, list[Figures]] = {"poll": [], "reversal, declined": []}
+    with provider(0.05) as asked, stage(port=asked.port, concurrency=256) as on:
         register(on, ROWS)
         make_due(on)
         on.measure("polling", ROWS)  # the first answer moves every order to PENDING
-        for turn in range(ROUNDS):
+        for turn in range(rounds):
             make_due(on)
-            polled.append(on.measure("polling", ROWS))
+            turns["poll"].append(on.measure("polling", ROWS))
             _report(on, turn)
-            reversed_.append(on.measure("reversals", ROWS))
+            turns["reversal, declined"].append(on.measure("reversals", ROWS))
             assert on.run("SELECT count(*) FROM reversals WHERE outcome = 'DECLINED'") == [(ROWS * (turn + 1),)]
-    ratio = statistics.median(r["cpu_us"] / p["cpu_us"] for p, r in zip(polled, reversed_, strict=True))
-    return {
-        "poll beside reversals": _median(polled),
-        "reversal, declined": _median(reversed_) | {"cpu_of_a_poll": ratio},
-    }
+    poll, reversal = (median(some)["cpu_us"] for some in turns.values())
+    return Result(turns, [Goal("a poll's CPU in a reversal's", reversal / poll, 1.5, at_most=True)])
 
 
 def _report(on: Stage, turn: int) -> None:
     on.run(_REPORT, turn=turn, rows=ROWS)
     on.run("ANALYZE")
-
-
-def _median(figures: list[dict[str, float]]) -> dict[str, float]:
-    return {name: statistics.median(one[name] for one in figures) for name in figures[0]}

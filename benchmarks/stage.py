@@ -6,10 +6,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -17,6 +18,7 @@ from adapters.bootstrap import Application, open_application
 from adapters.embedded import Servers, ensure, stop
 from adapters.persistence import migrate
 from adapters.persistence.columns import run
+from benchmarks.fleet import cpu_of, server
 from config.logging import configure
 from config.settings import load
 
@@ -41,11 +43,30 @@ stages = [[3600, 1000]]
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Provider:
+    port: int
+    process: psutil.Process
+
+
 @dataclass
 class Stage:
     home: Path
     application: Application
     postgres: psutil.Process
+    broker: psutil.Process
+    broker_url: str
+    database_url: str
+
+    @property
+    def servers(self) -> Mapping[str, psutil.Process]:
+        """What a fleet stands on, to be counted beside its own processes."""
+        return {"postgres": self.postgres, "broker": self.broker}
+
+    @property
+    def plain_env(self) -> Mapping[str, str]:
+        """What the usual thing needs to stand on the same servers."""
+        return {"PLAIN_DATABASE": self.database_url, "PLAIN_BROKER": self.broker_url}
 
     def cpu_here(self) -> float:
         """CPU seconds of this process so far."""
@@ -54,12 +75,7 @@ class Stage:
 
     def cpu_of_postgres(self) -> float:
         """CPU seconds of the server and all its processes so far."""
-        total = 0.0
-        for process in [self.postgres, *self.postgres.children(recursive=True)]:
-            times = process.cpu_times()
-            total += times.user + times.system
-        own = self.postgres.cpu_times()
-        return float(total + own.children_user + own.children_system)
+        return cpu_of(self.postgres)
 
     def measure(self, queue: str, rows: int) -> dict[str, float]:
         """Drain a queue in which so many rows are due; return rows a second, and the CPU of each in microseconds."""
@@ -82,14 +98,14 @@ class Stage:
 
 
 @contextmanager
-def provider(latency: float) -> Iterator[int]:
-    """Run the provider; yield its port."""
+def provider(latency: float) -> Iterator[Provider]:
+    """Run the provider."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.provider", str(latency)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     try:
-        yield int(process.stdout.readline())
+        yield Provider(int(process.stdout.readline()), psutil.Process(process.pid))
     finally:
         process.terminate()
         process.wait()
@@ -108,7 +124,14 @@ def stage(*, port: int = 1, concurrency: int = 256, bulk: bool = False) -> Itera
             with _opened(home, servers) as application:
                 migrate.upgrade(application.engine)
                 pid = int((home / "postgres" / "postmaster.pid").read_text().split()[0])
-                on = Stage(home, application, _postmaster(pid, home))
+                on = Stage(
+                    home,
+                    application,
+                    _postmaster(pid, home),
+                    server("valkey-server", f":{urlsplit(servers.broker_url).port}"),
+                    servers.broker_url,
+                    servers.database_url,
+                )
                 on.run("INSERT INTO merchants (id, name) VALUES ('shop', 'Shop')")
                 yield on
         finally:
