@@ -51,7 +51,7 @@ log = structlog.get_logger(__name__)
 ALARMS: Final = frozenset({"provider.alarm", "due_work.raised", "due_work.refused", "due_work.parked"})
 
 # A command that is refused for one of these names what stands already, or has moved on.
-_OF_STATE: Final = frozenset({"order", "reference", "retrigger"})
+_OF_STATE: Final = frozenset({"order", "reference", "retrigger", "note", "by", "reason"})
 
 # One endpoint gets this much of a worker at once, so that a slow one never has it all.
 _ENDPOINT_CONCURRENCY: Final = 32

@@ -36,7 +36,10 @@ class UnknownCase(Exception):
 
 
 class CaseStaysOpen(Exception):
-    """The case cannot be closed like this; `field` says what of the request stands in the way."""
+    """The case cannot be closed like this; `field` names what of the request stands in the way: note or action.
+
+    Who gave an action by an older name (`resolve`, `resume`) is told by that name.
+    """
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -76,20 +79,25 @@ def close_case(
 ) -> None:
     """Close a case with a note; what it stood for must have ended or go on. With `merchant`, one of theirs.
 
-    `resolve` and `resume` are older names of actions: the latter takes up again at once what was given up.
+    Who says again what has closed it is not refused, and changes nothing. `resolve` and `resume` are older names of
+    actions: the latter takes up again at once what was given up.
 
     Raises:
         UnknownCase: there is none, or it is another merchant's.
-        CaseStaysOpen: it is closed already, or something would go dark with it.
+        CaseStaysOpen: it was closed otherwise, or something would go dark with it.
     """
     with engine.connect() as connection:
         before = _found(connection, case, merchant)
-    _check_open(before)
-    chosen = _chosen(before, action, resolve=resolve, resume=resume)
+        steps = () if before["closed_at"] is None else queries.case_entries(connection, case)
+    field, chosen = _named(before, action, resolve=resolve, resume=resume)
+    if before["closed_at"] is not None:
+        _check_same(before, steps, note, chosen)
+        return
     if chosen is not None:
+        _check_possible(before, field, chosen)
         needed = _command_for(before, chosen, note)
         for error in command(*needed) if needed is not None else ():
-            raise CaseStaysOpen(error.field, error.reason)
+            raise _not_like_this(before, error.reason, field=field)
     with engine.begin() as connection:
         now = run(connection, "SELECT now()").scalar_one()
         if chosen in _DONE_HERE:
@@ -97,9 +105,10 @@ def close_case(
         run(connection, _LOCK, {"id": before["order_id"]})
         after = _found(connection, case, merchant)
         _may_close(after)
-        if chosen is not None:
-            steps = {"action": chosen, "before": _state_of(before), "after": _state_of(after)}
-            note_action(connection, case, actor=actor, note=note, details=steps, now=now)
+        # A resolved order has told its case of that itself, whoever resolved it.
+        if chosen is not None and not (chosen is Action.RESOLVE and after["closed_at"] is not None):
+            done = {"action": chosen, "before": _state_of(before), "after": _state_of(after)}
+            note_action(connection, case, actor=actor, note=note, details=done, now=now)
         _close(connection, before, actor, note, now)
 
 
@@ -116,11 +125,11 @@ def _found(connection: Connection, case: int, merchant: str | None) -> Any:
     return {**found, "given_up": is_endpoint and redeliveries.has_failed(connection, found["subject"])}
 
 
-def _chosen(found: Any, action: Action | None, *, resolve: bool, resume: bool) -> Action | None:
-    """Return what is to be done.
+def _named(found: Any, action: Action | None, *, resolve: bool, resume: bool) -> tuple[str, Action | None]:
+    """Return what is to be done, and the name of the field that says so.
 
     Raises:
-        CaseStaysOpen: it cannot be done about this case.
+        CaseStaysOpen: more than one thing is to be done.
     """
     named = (
         ("action", action),
@@ -129,13 +138,30 @@ def _chosen(found: Any, action: Action | None, *, resolve: bool, resume: bool) -
     )
     given = [(field, one) for field, one in named if one is not None]
     if len(given) > 1:
-        raise CaseStaysOpen(given[1][0], "only one thing can be done at a time")
-    for field, one in given:
-        why = refusal_of(_circumstances(found), one)
-        if why is not None:
-            raise CaseStaysOpen(field, why)
-        return one
-    return None
+        raise CaseStaysOpen(given[1][0], f"only one thing can be done at a time, and `{given[0][0]}` names one")
+    return given[0] if given else ("action", None)
+
+
+def _check_possible(found: Any, field: str, action: Action) -> None:
+    why = refusal_of(_circumstances(found), action)
+    if why is not None:
+        raise _not_like_this(found, why, field=field)
+
+
+def _not_like_this(found: Any, why: str, *, field: str = "action") -> CaseStaysOpen:
+    """Say why, and what could be done about the case instead."""
+    possible = ", ".join(actions_for(_circumstances(found)))
+    return CaseStaysOpen(field, f"{why}; {f'possible now: {possible}' if possible else 'only a note closes this case'}")
+
+
+def _check_same(found: Any, steps: Sequence[Any], note: str, action: Action | None) -> None:
+    """Let pass who closes a case a second time as it was closed; what is said otherwise must not be lost unseen."""
+    done = [step["details"]["action"] for step in steps if step["kind"] == "action"]
+    stands = f"the case is closed, by {found['closed_by']} at {found['closed_at']:%Y-%m-%d %H:%M:%S}Z"
+    if note != found["note"]:
+        raise CaseStaysOpen("note", f"{stands}: {found['note']!r}; that stands")
+    if action not in (None, *done):
+        raise CaseStaysOpen("action", f"{stands}, {f'by {done[-1]!r}' if done else 'without an action'}; that stands")
 
 
 def _circumstances(found: Any) -> Circumstances:
@@ -200,26 +226,19 @@ _DONE_HERE: Final[Mapping[Action | None, Callable[[Connection, Any, str, str, da
 }
 
 
-def _check_open(found: Any) -> None:
-    if found["closed_at"] is not None:
-        raise CaseStaysOpen("case", f"it was closed by {found['closed_by']} at {found['closed_at']:%Y-%m-%d %H:%M:%S}Z")
-
-
 def _may_close(found: Any) -> None:
     """Refuse to close what alone keeps its subject from going dark (I2)."""
     if found["closed_at"] is not None:
         return
     if found["status"] == "UNRESOLVED" and found["kind"] in _SETTLED_BY_HAND:
-        raise CaseStaysOpen("resolve", "is needed once it is settled, for the order is UNRESOLVED")
+        raise _not_like_this(found, "is needed: the order is UNRESOLVED; `resolve` it once it is settled")
     if found["endpoint_enabled"] is False:
-        raise CaseStaysOpen(
-            "case", "its endpoint is disabled and keeps what waits: `trueup callbacks endpoint enable` closes it"
-        )
+        raise _not_like_this(found, "is needed: the endpoint is disabled and keeps what waits; `enable` lets it go")
     is_own = found["order_id"] == found["subject"]
     owes = is_own and (found["status"] in _OWING or bool(found["watching"]))
     owes = owes or _is_parked(found) or _open_reversal(found)
     if owes and not found["planned"]:
-        raise CaseStaysOpen("resume", "is needed, for nothing is planned for what the case stands for")
+        raise _not_like_this(found, "is needed, for nothing is planned for what the case stands for")
 
 
 def _state_of(found: Any) -> Mapping[str, Any]:

@@ -93,6 +93,5 @@ def close(
     except UnknownCase as error:
         raise Refused(f"ID: {error}") from None
     except CaseStaysOpen as error:
-        option = f"--{error.field}" if error.field in ("action", "resolve", "resume") else f"close: {error.field}"
-        raise Refused(f"{option}: {error.reason}") from None
+        raise Refused(f"--{error.field}: {error.reason}") from None
     say(f"case {case} is closed")

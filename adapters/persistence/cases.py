@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -80,15 +81,20 @@ UPDATE cases k SET provider_says = coalesce(j.provider_says, k.provider_says),
 FROM joined j WHERE k.id = j.id
 """
 
-_CLOSED: Final = Columns("c", subject="bigint", kind="text", note="text", closed_by="text")
+_CLOSED: Final = Columns("c", subject="bigint", kind="text", note="text", closed_by="text", step="jsonb")
+# What a person did stands in the record as a step of its own; what the facts led to, in the closing.
 _CLOSE: Final = f"""
 WITH closed AS (
     UPDATE cases k SET closed_at = %(now)s, closed_by = c.closed_by, note = c.note
     FROM {_CLOSED.table} WHERE k.subject = c.subject AND k.kind = c.kind AND k.closed_at IS NULL
-    RETURNING k.*
+    RETURNING k.*, c.step::jsonb AS step
 ), entered AS (
-    INSERT INTO case_entries (case_id, at, actor, kind, note)
-    SELECT k.id, %(now)s, k.closed_by, 'closed', k.note FROM closed k
+    INSERT INTO case_entries (case_id, at, actor, kind, note, details)
+    SELECT k.id, %(now)s, k.closed_by, e.kind, k.note, e.details
+    FROM closed k CROSS JOIN LATERAL (
+        SELECT 1 AS place, 'action' AS kind, k.step AS details WHERE k.step -> 'action' IS NOT NULL
+        UNION ALL SELECT 2, 'closed', CASE WHEN k.step -> 'action' IS NULL THEN k.step ELSE '{{}}' END
+    ) e ORDER BY k.id, e.place
 )
 SELECT {_TOLD}, c.note, c.closed_by FROM closed c
 """
@@ -145,10 +151,17 @@ def open_cases(
 
 
 def close_cases(
-    connection: Connection, closures: Iterable[tuple[int, CaseKind, str | None, str]], *, now: datetime
+    connection: Connection,
+    closures: Iterable[tuple[int, CaseKind, str | None, str]],
+    *,
+    now: datetime,
+    steps: Mapping[int, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Sequence[Named]:
-    """Close the open cases of (subject, kind, note, closed by); return the events that tell of them."""
-    rows = [(subject, kind, note, closed_by) for subject, kind, note, closed_by in closures]
+    """Close the open cases of (subject, kind, note, closed by); return the events that tell of them.
+
+    `steps` is {subject: {action, before, after}}, where that is known; without an action, the facts close the case.
+    """
+    rows = [(*closure, to_json(dict(steps.get(closure[0], {})))) for closure in closures]
     if not rows:
         return []
     closed = run(connection, _CLOSE, _CLOSED.parameters(rows, now=now))

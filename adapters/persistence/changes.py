@@ -1,6 +1,6 @@
 """Writing a wave of decisions: each part of them is one set-based statement, whatever the size of the wave."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -139,7 +139,7 @@ def write(connection: Connection, decisions: Sequence[Decision], *, now: datetim
     told = _status_events(decisions)
     # Closures are about what was open before, so that none of them ends what its own decision opens.
     closures = [(d.order.id, kind, d.closure_note, d.actor) for d in decisions for kind in sorted(d.closures)]
-    told += cases.close_cases(connection, closures, now=now)
+    told += cases.close_cases(connection, closures, now=now, steps={d.order.id: _step(d) for d in decisions})
     openings = [(_about(d), opening) for d in decisions for opening in d.openings]
     told += cases.open_cases(connection, openings, now=now)
     outbox.store(connection, told, now=now)
@@ -154,6 +154,12 @@ def _each(
     rows = list(rows)
     if rows:
         run(connection, statement, columns.parameters(rows, **others))
+
+
+def _step(decision: Decision) -> Mapping[str, Any]:
+    """Return what the closing of cases keeps: what was before and after, and what a person did."""
+    done = {} if decision.closed_with is None else {"action": decision.closed_with}
+    return {**done, "before": {"order": decision.before.status}, "after": {"order": decision.order.status}}
 
 
 def _about(decision: Decision) -> cases.About:

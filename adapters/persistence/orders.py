@@ -13,7 +13,7 @@ from adapters.persistence.due_work import SqlDueWork
 from adapters.persistence.lanes import SqlLanes
 from domain.model.due_work import Due, LaneFamily
 from domain.model.money import Currency
-from domain.model.order import CanceledBy, CancelRequest, Order, OrderStatus, PaymentKind, Timeouts
+from domain.model.order import CanceledBy, CancelRequest, Order, OrderStatus, PaymentKind, Resolution, Timeouts
 from domain.model.transaction import (
     Attempt,
     AttemptState,
@@ -61,6 +61,10 @@ ORDER BY order_id, at, id
 _INTENTS: Final = """
 SELECT DISTINCT ON (order_id) order_id, effect, number, key, confirmed, refused_in, asked
 FROM intents WHERE order_id = ANY(%(ids)s::bigint[]) ORDER BY order_id, number DESC
+"""
+_RESOLUTION: Final = """
+SELECT detail ->> 'note', detail ->> 'by' FROM timeline WHERE order_id = %(id)s AND kind = 'note'
+ORDER BY id DESC LIMIT 1
 """
 
 _PAIRS: Final = Columns("c", provider="text", reference="text")
@@ -163,6 +167,10 @@ class SqlOrders:
         run(self._connection, _LOCK_DUE, parameters)
         rows = run(self._connection, _LOCK, parameters).fetchall()
         return next(iter(self._whole(rows)), None)
+
+    def resolution_of(self, id: int) -> Resolution | None:  # noqa: A002 - the field's own name
+        row = run(self._connection, _RESOLUTION, {"id": id}).fetchone()
+        return None if row is None else Resolution(note=row[0], by=row[1])
 
     def next_ids(self, count: int) -> Sequence[int]:
         rows = run(

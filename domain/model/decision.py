@@ -89,6 +89,7 @@ class Decision:
     openings: tuple[CaseOpening, ...] = ()
     closures: frozenset[CaseKind] = frozenset()
     closure_note: str | None = None
+    closed_with: str | None = None  # the action by which a person closes cases; None: the facts do
     entries: tuple[Entry, ...] = ()
     events: tuple[Event, ...] = ()
     outcomes: tuple[CommandOutcome, ...] = ()

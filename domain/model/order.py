@@ -72,6 +72,14 @@ class CancelRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """How a person settled an UNRESOLVED order."""
+
+    note: str
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """One order with the transaction that pays it; `version` counts saved changes, `sequence` those of status."""
 

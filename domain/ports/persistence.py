@@ -13,7 +13,7 @@ from domain.model.due_work import Claim, Claimed, Due, Lane, LaneFamily, Work
 from domain.model.mail import Mail, MailDecision
 from domain.model.master_data import Entry, MasterKind, Place
 from domain.model.merchant import Merchant
-from domain.model.order import Order
+from domain.model.order import Order, Resolution
 from domain.model.rejection import Finding, Reason, Rejection, RejectionStatus, Retrigger
 from domain.model.reversal import Reversal, ReversalDecision
 from domain.model.transaction import ReversalOutcome
@@ -85,6 +85,9 @@ class Orders(Protocol):
 
     def lock_payments(self, payments: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Order]:
         """Return {(provider, reference): the order that it pays}, locked with their due rows; unknown ones left out."""
+
+    def resolution_of(self, id: int) -> Resolution | None:  # noqa: A002 - the field's own name
+        """Return how this order was settled by hand; None if it was not."""
 
     def next_ids(self, count: int) -> Sequence[int]:
         """Return fresh ids for new orders, or for other subjects."""

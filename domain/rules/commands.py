@@ -19,10 +19,11 @@ from domain.model.decision import CommandState, EntryKind
 from domain.model.due_work import Due, Work
 from domain.model.errors import DomainError
 from domain.model.money import InvalidAmount, total_of
-from domain.model.order import CancelRequest, Order, OrderStatus
+from domain.model.order import CanceledBy, CancelRequest, Order, OrderStatus, Resolution
 from domain.model.policy import ProviderPolicy
 from domain.model.transaction import Operation, OperationKind, OperationState, ParentState
 from domain.rules import order_lifecycle, refunds
+from domain.rules.case_actions import Action
 from domain.rules.deadlines import live_deadline
 from domain.rules.draft import Draft
 from domain.rules.order_lifecycle import CLOSED, OPEN
@@ -78,17 +79,34 @@ def _checkout_completed(draft: Draft, command: CheckoutCompleted, _policy: Provi
 
 
 def _cancel(draft: Draft, command: CancelOrder, _policy: ProviderPolicy, inbox: int) -> CommandState:
-    order = draft.order
-    if order.status is OrderStatus.CANCELED or order.cancel_request is not None:
-        draft.keep_due = True  # it is done, or under way: asking twice is asking once
+    order, request = draft.order, draft.order.cancel_request
+    if order.status is OrderStatus.CANCELED:
+        _same_cancel(command, order.canceled_by, order.reason, "the order is CANCELED already")
+        draft.keep_due = True
+        return CommandState.APPLIED
+    if request is not None:
+        _same_cancel(command, request.by, request.reason, "the order is being canceled already")
+        draft.keep_due = True
         return CommandState.APPLIED
     if order.status not in OPEN:
         raise CommandRefused("order", f"the order is {order.status}")
-    request = CancelRequest(by=command.by, reason=command.reason, command=inbox)
-    draft.order = replace(order, cancel_request=request)
+    draft.order = replace(order, cancel_request=CancelRequest(by=command.by, reason=command.reason, command=inbox))
     draft.note(EntryKind.CANCEL_REQUESTED, by=command.by, reason=command.reason)
     draft.due = Due(work=Work.CLOSE, at=draft.now)
     return CommandState.ACCEPTED
+
+
+def _same_cancel(command: CancelOrder, by: CanceledBy | None, reason: str | None, stands: str) -> None:
+    """Let pass who asks again for what stands: nobody's word is lost without their hearing of it.
+
+    Raises:
+        CommandRefused: it was canceled by somebody else, or for another reason; a reason that is left out is none.
+    """
+    known = f"{stands}, by {by}{'' if reason is None else f': {reason}'}; that stands"
+    if command.by is not by:
+        raise CommandRefused("by", known)
+    if command.reason not in (None, reason):
+        raise CommandRefused("reason", known)
 
 
 def _record_attempt(draft: Draft, command: RecordAttempt, _policy: ProviderPolicy, _inbox: int) -> CommandState:
@@ -152,14 +170,30 @@ def _record_operation(draft: Draft, command: RecordOperation, _policy: ProviderP
 
 def _resolve(draft: Draft, command: ResolveOrder, _policy: ProviderPolicy, _inbox: int) -> CommandState:
     if draft.order.status is OrderStatus.RESOLVED:
+        _same_resolution(command, draft.resolution)
         draft.keep_due = True
         return CommandState.APPLIED
     if draft.order.status is not OrderStatus.UNRESOLVED:
         raise CommandRefused("order", f"the order is {draft.order.status}, not UNRESOLVED")
     draft.move(order_lifecycle.Signal.RESOLVED, reason=draft.order.reason)
     draft.closure_note = command.note
+    draft.closed_with = Action.RESOLVE
     draft.note(EntryKind.NOTE, note=command.note, by=command.by)
     return CommandState.APPLIED
+
+
+def _same_resolution(command: ResolveOrder, known: Resolution | None) -> None:
+    """Let pass who says again how the order was settled.
+
+    Raises:
+        CommandRefused: it was settled otherwise; a name that is left out is nobody else's.
+    """
+    said = "" if known is None else f": {known.note!r}{'' if known.by is None else f', by {known.by}'}"
+    stands = f"the order is RESOLVED already{said}; that stands"
+    if known is None or command.note != known.note:
+        raise CommandRefused("note", stands)
+    if command.by not in (None, known.by):
+        raise CommandRefused("by", stands)
 
 
 def _poll(draft: Draft, _command: PollOrder, _policy: ProviderPolicy, _inbox: int) -> CommandState:

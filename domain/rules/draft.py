@@ -9,7 +9,7 @@ from domain.model.decision import CommandOutcome, CommandState, Decision, Entry,
 from domain.model.due_work import Claimed, Due
 from domain.model.event import Event
 from domain.model.money import difference
-from domain.model.order import CanceledBy, Order, OrderStatus, Reason
+from domain.model.order import CanceledBy, Order, OrderStatus, Reason, Resolution
 from domain.model.transaction import Attempt, Intent, Operation, Transaction
 from domain.rules import order_lifecycle
 from domain.rules.events import status_changed
@@ -38,6 +38,8 @@ class Draft:
     openings: list[CaseOpening] = field(default_factory=list)
     closures: set[CaseKind] = field(default_factory=set)
     closure_note: str | None = None
+    closed_with: str | None = None
+    resolution: Resolution | None = None  # of an order that is RESOLVED, where a command asks for it
     entries: list[Entry] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     outcomes: list[CommandOutcome] = field(default_factory=list)
@@ -125,6 +127,11 @@ class Draft:
         if status is OrderStatus.RESOLVED:
             self.closures |= SETTLED_BY_HAND
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether what was asked for stood already."""
+        return self.keep_due and not self.entries and self.order == self.before
+
     def decide(self) -> Decision:
         return Decision(
             before=self.before,
@@ -137,6 +144,7 @@ class Draft:
             openings=tuple(self.openings),
             closures=frozenset(self.closures),
             closure_note=self.closure_note,
+            closed_with=self.closed_with,
             entries=tuple(self.entries),
             events=tuple(self.events),
             outcomes=tuple(self.outcomes),

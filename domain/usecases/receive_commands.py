@@ -17,6 +17,7 @@ from domain.model.command import (
     RefusedMessage,
     RegisterOrder,
     ReportTimeout,
+    ResolveOrder,
     RetriggerRejected,
     ReverseNow,
 )
@@ -24,7 +25,7 @@ from domain.model.decision import CommandOutcome, CommandState
 from domain.model.due_work import Work
 from domain.model.merchant import Merchant
 from domain.model.money import Currency
-from domain.model.order import Order
+from domain.model.order import Order, OrderStatus
 from domain.model.policy import ProviderPolicy
 from domain.model.rejection import Reason, Rejection, RejectionStatus
 from domain.ports.persistence import Conflict, Named, Stored, UnitOfWork, UnitOfWorkFactory
@@ -294,9 +295,11 @@ def carry_out(
     if policy is None:
         raise CommandRefused("order", f"its provider {order.transaction.provider!r} is no longer configured")
     draft = Draft.of(order, actor=actor, now=uow.now)
+    if isinstance(command, ResolveOrder) and order.status is OrderStatus.RESOLVED:
+        draft.resolution = uow.orders.resolution_of(order.id)
     state = apply_command(draft, command, policy, inbox=inbox)
     uow.apply([draft.decide()])
-    return CommandOutcome(command=inbox, state=state)
+    return CommandOutcome(command=inbox, state=state, is_repeat=draft.changes_nothing)
 
 
 @dataclass(frozen=True, slots=True)

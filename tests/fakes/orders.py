@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import count
 
-from domain.model.decision import Decision, Move
+from domain.model.decision import Decision, EntryKind, Move
 from domain.model.due_work import Due, LaneFamily
-from domain.model.order import Order
+from domain.model.order import Order, Resolution
 from domain.model.transaction import Attempt, Operation, Transaction
 from domain.ports.persistence import Conflict, Named
 from domain.rules.events import status_changed
@@ -32,6 +32,10 @@ class FakeOrders:
     def lock_by_reference(self, merchant: str, reference: str) -> Order | None:
         wanted = (merchant, reference)
         return next((o for o in self._tables.orders.values() if (o.merchant, o.reference) == wanted), None)
+
+    def resolution_of(self, id: int) -> Resolution | None:  # noqa: A002 - the field's own name
+        notes = [row.detail for row in self._tables.timeline if (row.order_id, row.kind) == (id, EntryKind.NOTE)]
+        return Resolution(note=str(notes[-1]["note"]), by=notes[-1].get("by")) if notes else None
 
     def next_ids(self, count: int) -> Sequence[int]:
         return [next(self._ids) for _ in range(count)]
@@ -186,6 +190,15 @@ def _write_cases(tables: Tables, ids: "count[int]", decision: Decision, *, now: 
         actor=decision.actor,
     )
     for kind in sorted(decision.closures):
-        close_case(tables, ids, subject=order.id, kind=kind, note=decision.closure_note, by=decision.actor, now=now)
+        close_case(
+            tables,
+            ids,
+            subject=order.id,
+            kind=kind,
+            note=decision.closure_note,
+            by=decision.actor,
+            by_hand=decision.closed_with is not None,
+            now=now,
+        )
     for opening in decision.openings:
         open_case(tables, ids, about, opening, now=now)

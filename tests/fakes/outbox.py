@@ -117,14 +117,23 @@ def _join(tables: Tables, case: CaseRow, about: About, opening: CaseOpening) -> 
 
 
 def close_case(
-    tables: Tables, ids: "count[int]", *, subject: int, kind: CaseKind, note: str | None, by: str, now: datetime
+    tables: Tables,
+    ids: "count[int]",
+    *,
+    subject: int,
+    kind: CaseKind,
+    note: str | None,
+    by: str,
+    now: datetime,
+    by_hand: bool = False,
 ) -> None:
-    """Close the open case of this kind, if there is one, and tell of it."""
+    """Close the open case of this kind, if there is one, and tell of it; `by_hand` by an action of a person."""
     for case in list(tables.cases.values()):
         if (case.subject, case.kind) == (subject, kind) and case.closed_at is None:
             closed = replace(case, closed_at=now, closed_by=by, note=note)
             tables.cases[case.id] = closed
-            tables.case_entries.append(EntryRow(case_id=case.id, kind="closed", actor=by, note=note))
+            steps = ("action", "closed") if by_hand else ("closed",)
+            tables.case_entries += [EntryRow(case_id=case.id, kind=step, actor=by, note=note) for step in steps]
             _tell_of(tables, ids, closed, EventType.CASE_CLOSED, "closed", now=now)
 
 

@@ -7,14 +7,15 @@ from typing import Annotated, Any
 from fastapi import Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Strict, ValidationError
+from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
-from adapters.administration.cases import CaseStaysOpen, UnknownCase, close_case, show_case
+from adapters.administration.cases import CaseStaysOpen, Command, UnknownCase, close_case, show_case
 from adapters.http import models
 from adapters.http.answering import Body, Single
 from adapters.http.cursors import page, place_of
-from adapters.http.desk import Anybody, Here, Scope
+from adapters.http.desk import Desk, Here, Scope
 from adapters.http.problems import CONFLICT, INVALID, NOT_FOUND, Problem
 from adapters.http.requests import body_with
 from adapters.http.routing import USUAL, Cursor, Id, Limit, problems, resource, taking
@@ -73,47 +74,49 @@ def show(desk: Here, scope: Scope, id: Id) -> Any:  # noqa: A002 - the address's
     responses=taking(404),
     openapi_extra=body_with(Closing),
 )
-def close(
-    request: Request,
-    desk: Here,
-    scope: Scope,
-    caller: Anybody,
-    body: Body,
-    once: Single,
-    id: Id,  # noqa: A002
-) -> Response:
+def close(request: Request, desk: Here, scope: Scope, body: Body, once: Single, id: Id) -> Response:  # noqa: A002
     """Close a case with a note; what it stood for must have ended or go on."""
     try:
         closing = Closing.model_validate(dict(body))
     except ValidationError as error:
         raise Problem(INVALID, errors=field_errors(error)) from None
-
-    def command(name: str, fields: Mapping[str, str]) -> Sequence[FieldError]:
-        # A key of its own: asking for the same a second time is no repeat.
-        key = f"case:{secrets.token_hex(8)}"
-        trace = request.scope["trace"]
-        [told] = desk.application.tell(name, [fields], trace=trace, channel="http", actor=caller.actor, key=key)
-        return told.errors
+    command = _commands(desk, trace=request.scope["trace"], actor=once.caller.actor)
 
     def work() -> Response:
-        try:
-            close_case(
-                desk.engine,
-                id,
-                note=closing.note,
-                action=closing.action,
-                resolve=closing.resolve,
-                resume=closing.resume,
-                actor=caller.actor,
-                command=command,
-                merchant=scope,
-            )
-        except UnknownCase:
-            raise Problem(NOT_FOUND) from None
-        except CaseStaysOpen as error:
-            raise Problem(CONFLICT, errors=(FieldError(field=error.field, reason=error.reason),)) from None
+        _close(desk.engine, id, closing, actor=once.caller.actor, command=command, merchant=scope)
         with desk.reading() as connection:
             found = listings.case(connection, id, scope)
         return JSONResponse(models.Case.model_validate(found).model_dump(mode="json"))
 
     return once(work)
+
+
+def _commands(desk: Desk, *, trace: str, actor: str) -> Command:
+    """Return how a command is given in the name of who calls."""
+
+    def command(name: str, fields: Mapping[str, str]) -> Sequence[FieldError]:
+        # A key of its own: asking for the same a second time is no repeat.
+        key = f"case:{secrets.token_hex(8)}"
+        [told] = desk.application.tell(name, [fields], trace=trace, channel="http", actor=actor, key=key)
+        return told.errors
+
+    return command
+
+
+def _close(engine: Engine, case: int, closing: Closing, *, actor: str, command: Command, merchant: str | None) -> None:
+    try:
+        close_case(
+            engine,
+            case,
+            note=closing.note,
+            action=closing.action,
+            resolve=closing.resolve,
+            resume=closing.resume,
+            actor=actor,
+            command=command,
+            merchant=merchant,
+        )
+    except UnknownCase:
+        raise Problem(NOT_FOUND) from None
+    except CaseStaysOpen as error:
+        raise Problem(CONFLICT, errors=(FieldError(field=error.field, reason=error.reason),)) from None

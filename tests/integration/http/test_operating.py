@@ -87,9 +87,14 @@ class TestACase:
         refused = server.post(f"/v1/cases/{case}/close", {"note": "never mind"})
         resolved = server.post(f"/v1/cases/{case}/close", {"note": "never mind", "resolve": True})
         closed = server.post(f"/v1/cases/{case}/close", {"note": "mended", "resume": True})
-        again = server.post(f"/v1/cases/{case}/close", {"note": "mended"})
+        again = server.post(f"/v1/cases/{case}/close", {"note": "never mind"})
 
-        assert [error["field"] for error in refused.json()["errors"]] == ["resume"]
+        assert refused.json()["errors"] == [
+            {
+                "field": "action",
+                "reason": "is needed, for nothing is planned for what the case stands for; possible now: retry",
+            }
+        ]
         assert [error["field"] for error in resolved.json()["errors"]] == ["resolve"]
         assert (refused.status_code, resolved.status_code, again.status_code) == (409, 409, 409)
         assert closed.status_code == 200, closed.text

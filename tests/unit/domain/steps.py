@@ -6,7 +6,7 @@ from domain.model.answer import Answer
 from domain.model.command import OrderCommand
 from domain.model.decision import CommandState, Decision
 from domain.model.due_work import Work
-from domain.model.order import Order
+from domain.model.order import Order, Resolution
 from domain.model.policy import ProviderPolicy
 from domain.model.transaction import Effect
 from domain.rules.closing import settle_effect
@@ -40,7 +40,11 @@ def acted(
     return settle_effect(order, answer, row=a_row(work, step), now=now, policy=policy or a_policy())
 
 
-def commanded(order: Order, command: OrderCommand, *, now: datetime = SOON) -> tuple[CommandState, Decision]:
+def commanded(
+    order: Order, command: OrderCommand, *, now: datetime = SOON, resolution: Resolution | None = None
+) -> tuple[CommandState, Decision]:
+    """Say a command of an order; `resolution` is how it was settled, if it is RESOLVED."""
     draft = Draft.of(order, actor="merchant:key", now=now)
+    draft.resolution = resolution
     state = apply_command(draft, command, a_policy(), inbox=41)
     return state, draft.decide()

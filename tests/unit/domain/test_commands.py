@@ -16,7 +16,7 @@ from domain.model.command import (
 )
 from domain.model.decision import CommandState
 from domain.model.due_work import Due, Work
-from domain.model.order import CanceledBy, Order, OrderStatus
+from domain.model.order import CanceledBy, Order, OrderStatus, Resolution
 from domain.model.transaction import AttemptState, OperationKind, OperationState, ParentState
 from domain.rules.commands import CommandRefused
 from tests.builders import (
@@ -40,15 +40,15 @@ POLL_NOW = Due(work=Work.POLL, at=SOON)
 CLOSE_NOW = Due(work=Work.CLOSE, at=SOON)
 
 
-def refused(order: Order, command: OrderCommand) -> str:
+def refused(order: Order, command: OrderCommand, *, resolution: Resolution | None = None) -> str:
     """Return the field that the refusal names."""
     with pytest.raises(CommandRefused) as refusal:
-        commanded(order, command)
+        commanded(order, command, resolution=resolution)
     return refusal.value.field
 
 
-def cancel(by: CanceledBy = CanceledBy.USER) -> CancelOrder:
-    return CancelOrder(**NAMES, by=by, reason="changed my mind")
+def cancel(by: CanceledBy = CanceledBy.USER, reason: str | None = "changed my mind") -> CancelOrder:
+    return CancelOrder(**NAMES, by=by, reason=reason)
 
 
 def attempt(key: str, state: AttemptState) -> RecordAttempt:
@@ -110,14 +110,34 @@ class TestCanceling:
         assert refused(an_order(status=status), cancel()) == "order"
 
     @pytest.mark.parametrize(
-        "order", [an_order(status=S.CANCELED), an_order(status=S.PENDING, cancel_request=a_cancel_request())]
+        "order",
+        [
+            an_order(status=S.CANCELED, canceled_by=CanceledBy.MERCHANT, reason="out of stock"),
+            an_order(status=S.PENDING, cancel_request=a_cancel_request()),
+        ],
     )
-    def test_twice_is_canceling_once(self, order: Order) -> None:
-        state, decision = commanded(order, cancel())
+    @pytest.mark.parametrize("reason", ["out of stock", None])
+    def test_twice_is_canceling_once(self, order: Order, reason: str | None) -> None:
+        state, decision = commanded(order, cancel(CanceledBy.MERCHANT, reason))
 
         assert state is CommandState.APPLIED
         assert decision.order == order
         assert decision.keep_due
+
+    @pytest.mark.parametrize(
+        "order",
+        [
+            an_order(status=S.CANCELED, canceled_by=CanceledBy.MERCHANT, reason="out of stock"),
+            an_order(status=S.PENDING, cancel_request=a_cancel_request()),
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("command", "field"), [(cancel(CanceledBy.USER), "by"), (cancel(CanceledBy.MERCHANT), "reason")]
+    )
+    def test_twice_and_otherwise_is_refused_for_the_first_stands(
+        self, order: Order, command: CancelOrder, field: str
+    ) -> None:
+        assert refused(order, command) == field
 
 
 class TestRecordingAnAttempt:
@@ -322,11 +342,24 @@ class TestResolving:
         assert decision.closure_note == "waived"
         assert decision.due is None
 
-    def test_twice_is_resolving_once(self) -> None:
-        _, decision = commanded(an_order(status=S.RESOLVED), ResolveOrder(**NAMES, note="waived"))
+    @pytest.mark.parametrize("by", ["ann", None])
+    def test_twice_is_resolving_once(self, by: str | None) -> None:
+        known = Resolution(note="waived", by="ann")
+
+        _, decision = commanded(
+            an_order(status=S.RESOLVED), ResolveOrder(**NAMES, note="waived", by=by), resolution=known
+        )
 
         assert decision.moves == ()
         assert decision.keep_due
+
+    @pytest.mark.parametrize(
+        ("said", "field"), [({"note": "sent back"}, "note"), ({"note": "waived", "by": "bob"}, "by")]
+    )
+    def test_twice_and_otherwise_is_refused_for_the_first_stands(self, said: dict[str, str], field: str) -> None:
+        known = Resolution(note="waived", by="ann")
+
+        assert refused(an_order(status=S.RESOLVED), ResolveOrder(**NAMES, **said), resolution=known) == field
 
     @pytest.mark.parametrize("status", sorted(set(S) - {S.UNRESOLVED, S.RESOLVED}))
     def test_is_refused_for_every_other_order(self, status: OrderStatus) -> None:

@@ -237,12 +237,13 @@ class AnOrdersLife(RuleBasedStateMachine):
         assert again == said
         assert self.world.order == after
 
-    @rule()
-    def somebody_resolves(self) -> None:
-        was = self.world.order.status
-        state = self.world.command(ResolveOrder(**NAMES, note="sent the rest back"))
+    @rule(note=st.sampled_from(["sent the rest back", "kept it"]))
+    def somebody_resolves(self, note: str) -> None:
+        was, before = self.world.order.status, self.world.resolution
+        state = self.world.command(ResolveOrder(**NAMES, note=note))
 
-        assert (state is None) == (was not in (OrderStatus.UNRESOLVED, OrderStatus.RESOLVED))
+        stands = was is OrderStatus.RESOLVED and before is not None and before.note == note
+        assert (state is None) == (was is not OrderStatus.UNRESOLVED and not stands)
         if was is OrderStatus.UNRESOLVED:
             self.world.cases -= {CaseKind.LATE_PAYMENT, CaseKind.AMOUNT_MISMATCH}
 

@@ -6,11 +6,11 @@ from decimal import Decimal
 
 from domain.model.answer import Answer, NoRecord, ProviderStatus, Record, Refused, Unintelligible, Unreachable
 from domain.model.case import CaseKind
-from domain.model.command import OrderCommand
+from domain.model.command import OrderCommand, ResolveOrder
 from domain.model.decision import CommandOutcome, CommandState, Decision, Move
 from domain.model.due_work import Claimed, Due, Work
 from domain.model.money import ZERO
-from domain.model.order import Order
+from domain.model.order import Order, Resolution
 from domain.model.policy import ProviderPolicy
 from domain.model.transaction import Effect, Intent
 from domain.rules.closing import settle_effect
@@ -68,6 +68,7 @@ class World:
         self.now = NOON
         self.due: Due | None = first_due(order, self.policy, NOON)
         self.cases: set[CaseKind] = set()
+        self.resolution: Resolution | None = None
         self.moves: list[Move] = []
         self.intents: dict[str, Intent] = {}
         self.outcomes: list[CommandOutcome] = []
@@ -119,11 +120,14 @@ class World:
     def command(self, command: OrderCommand, *, inbox: int = 41) -> CommandState | None:
         """Apply a command; return how far it is, or None if it is refused, which must change nothing."""
         draft = Draft.of(self.order, actor="merchant:key", now=self.now)
+        draft.resolution = self.resolution
         try:
             state = apply_command(draft, command, self.policy, inbox=inbox)
         except CommandRefused:
             return None
-        self.apply(draft.decide())
+        decision = self.apply(draft.decide())
+        if isinstance(command, ResolveOrder) and decision.moves:
+            self.resolution = Resolution(note=command.note, by=command.by)
         return state
 
     def _row(self) -> Claimed:

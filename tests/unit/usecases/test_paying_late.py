@@ -119,7 +119,7 @@ class TestACustomerWhoPaysLate:
         assert [said["type"] for said in told if said["type"].startswith("case.")] == ["case.opened", "case.closed"]
         (case,) = yard.bench.cases()
         assert case.note == "delivered after all"
-        assert [entry.kind for entry in yard.bench.tables().case_entries] == ["opened", "closed"]
+        assert [entry.kind for entry in yard.bench.tables().case_entries] == ["opened", "action", "closed"]
 
     @pytest.mark.parametrize("step", ["before inquiry 1", "before the cancel"])
     def test_is_paid_if_the_money_came_in_time_and_was_only_learnt_late(self, yard: Yard, step: str) -> None:
