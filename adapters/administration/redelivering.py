@@ -52,7 +52,8 @@ def wanted_of(
     since, until = (None if text is None else instant(text) for text in (said.since, said.until))
     if since is not None and until is not None and since >= until:
         raise Unusable(
-            FieldError(field="from", reason="is not before `to`"), FieldError(field="to", reason="is not after `from`")
+            FieldError(field="from", reason="is not before the end"),
+            FieldError(field="to", reason="is not after the beginning"),
         )
     _check_whose(engine, said.endpoint, merchant)
     types = None if said.types is None else [str(one) for one in said.types]

@@ -144,7 +144,19 @@ class TestAnEndpoint:
         assert Webhook(secret).verify(received.body, received.headers)["type"] == "endpoint.test"
         assert json.loads(received.body)["data"]["merchant"] == "shop"
 
-    @pytest.mark.parametrize("command", ["enable", "disable", "rotate", "test"])
+    def test_that_is_removed_hears_nothing_more(self, trueup: Trueup, store: Store, first: int) -> None:
+        store.register("A-1")
+
+        trueup("callbacks", "endpoint", "remove", str(first))
+
+        assert trueup.json("callbacks", "endpoint", "list") == []
+        assert store.ask("SELECT count(*) FROM due_work WHERE kind = 'deliver'") == [(0,)]
+        assert store.ask("SELECT step, actor LIKE 'operator:%%' FROM endpoint_entries") == [("removed", True)]
+        trueup("merchant", "set", "shop", "--callback-url", "https://new.example/")
+        assert [row["url"] for row in trueup.json("callbacks", "endpoint", "list")] == ["https://new.example/"]
+        assert trueup("verify").strip() == "nothing is wrong"
+
+    @pytest.mark.parametrize("command", ["enable", "disable", "rotate", "test", "remove"])
     def test_that_is_not_there_is_said_to_be_so(self, trueup: Trueup, store: Store, command: str) -> None:
         trueup("callbacks", "endpoint", command, "999999", status=2)
 
@@ -178,3 +190,40 @@ class TestAnEventThatIsDeliveredOnceMore:
 
         assert said == "1 deliveries are due\n"
         assert "--merchant" in trueup.complaint
+
+    def test_may_be_for_one_endpoint_of_some_types_only(self, trueup: Trueup, store: Store, first: int) -> None:
+        trueup("callbacks", "endpoint", "add", "shop", "--url", "https://two.example/")
+        store.register("A-1")
+        store.damage("UPDATE streams SET cursor = (SELECT max(id) FROM events)", "DELETE FROM due_work")
+        here = ("--since", "2026-01-01T00:00:00+01:00", "--endpoint", str(first))
+
+        said = [
+            trueup("callbacks", "redeliver", *here, "--type", kind) for kind in ("order.status_changed", "case.opened")
+        ]
+
+        assert said == ["1 deliveries are due\n", "0 deliveries are due\n"]
+        assert store.ask("SELECT endpoint FROM streams WHERE single_event IS NOT NULL") == [(first,)]
+
+    @pytest.mark.parametrize(
+        ("options", "complaint"),
+        [
+            (("--failed", "--merchant", "nobody"), "--merchant: no merchant is called 'nobody'"),
+            (("--failed", "--endpoint", "99"), "--endpoint: there is no endpoint 99"),
+            (("--failed", "--type", "order.lost"), "--type: "),
+            (("--merchant", "shop", "--since", "soon"), "--since: is no time like"),
+            (("--merchant", "shop", "--since", "2026-01-02", "--until", "2026-13-01"), "--until: is no time like"),
+            (("--merchant", "shop", "--since", "2026-01-02", "--until", "2026-01-01"), "--since: is not before"),
+            (("--merchant", "shop", "--since", "0001-01-02"), "--since: should lie between"),
+            (("evt_1_1", "--until", "2026-01-01"), "--until: says nothing of events that are named"),
+            (("evt_1_1", "--merchant", "nobody"), "--merchant: no merchant is called 'nobody'"),
+            (("evt_1_1", "--merchant", "shop"), "EVENT: there is no event 'evt_1_1'"),
+            (("--until", "2026-01-01", "--merchant", "shop"), "redeliver: name events, or say --failed or --since"),
+        ],
+    )
+    def test_is_asked_for_by_options_that_say_what_is_wrong_with_them(
+        self, trueup: Trueup, store: Store, options: tuple[str, ...], complaint: str
+    ) -> None:
+        trueup("callbacks", "redeliver", *options, status=2)
+
+        assert trueup.complaint.startswith(f"trueup: {complaint}")
+        assert store.ask("SELECT count(*) FROM due_work WHERE kind = 'deliver'") == [(0,)]
