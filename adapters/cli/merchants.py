@@ -1,5 +1,6 @@
 """`trueup merchant`: merchants, their settings, callback address and keys."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import typer
@@ -77,9 +78,13 @@ def add(  # noqa: PLR0917 - each is an option of its own name
         mail_link=mail_link,
         mail_statuses=mail_status,
     )
+    _add({"merchant": merchant, **given}, json=json)
+
+
+def _add(given: Mapping[str, object], *, json: bool) -> None:
     try:
         with database() as engine:
-            made = add_merchant(engine, {"merchant": merchant, **given}, allow_hosts=load().callback_allow_hosts)
+            made = add_merchant(engine, given, allow_hosts=load().callback_allow_hosts)
     except MerchantExists as error:
         raise Refused(f"ID: {error}; `trueup merchant set` changes it") from None
     except Unusable as error:
@@ -137,6 +142,10 @@ def change(  # noqa: PLR0917 - each is an option of its own name
     given |= brand if no_mail_brand else _named(**brand)
     if not given:
         raise Refused("merchant set: no option says what to change")
+    _change(merchant, given, json=json)
+
+
+def _change(merchant: str, given: Mapping[str, object], *, json: bool) -> None:
     try:
         with database() as engine:
             secret = change_merchant(engine, merchant, given, allow_hosts=load().callback_allow_hosts)

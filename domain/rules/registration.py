@@ -38,12 +38,10 @@ def new_order(
     `reversing` and `reversal` say what has become of a timeout that was reported for its payment before the order came.
 
     Raises:
-        CommandRefused: provider or currency are unknown here, or the amount is none of this currency.
+        CommandRefused: provider or currency are unknown here, the amount is none of this currency, or it lies ahead.
     """
     terms = terms_of(command, policy)
     currency, amount = amount_of(command, currencies)
-    if command.created_at is not None and command.created_at > now + AHEAD:
-        raise CommandRefused("created_at", "lies more than a day ahead")
     return Order(
         id=id,
         merchant=command.merchant,
@@ -53,7 +51,7 @@ def new_order(
         kind=command.kind,
         network=command.network,
         customer=command.customer,
-        created_at=command.created_at or now,
+        created_at=_created_at(command, now),
         attempts_allowed=command.attempts_allowed,
         timeouts=resolve_timeouts(command, merchant, terms),
         tolerance=merchant.tolerance,
@@ -65,6 +63,12 @@ def new_order(
         ),
         changed_at=now,
     )
+
+
+def _created_at(command: RegisterOrder, now: datetime) -> datetime:
+    if command.created_at is not None and command.created_at > now + AHEAD:
+        raise CommandRefused("created_at", "lies more than a day ahead")
+    return command.created_at or now
 
 
 def terms_of(command: RegisterOrder | ReportTimeout, policy: ProviderPolicy | None) -> ProviderPolicy:
