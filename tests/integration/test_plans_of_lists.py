@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
-from adapters.persistence import timeouts
+from adapters.persistence import sanity_queue, timeouts
 from adapters.persistence.figures import figures
 from adapters.persistence.queries import backlog
 
 MANY = 20_000
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 REVERSALS = f"""
 INSERT INTO reversals (merchant, provider, reference, amount, currency, digits, response_code, occurred_at, settles_at,
                        reported_at, actor, outcome, ended_at)
@@ -21,9 +23,9 @@ SELECT 'm' || g % 20, 'p' || g % 3, 'r' || g, 1, 'EUR', 2, '99', now(), now() + 
 FROM generate_series(1, {MANY}) g
 """
 REJECTIONS = f"""
-INSERT INTO rejections (id, merchant, "order", provider, reference, source, type, status, reasons, body, actor,
-                        rejected_at, retrigger)
-SELECT g, 'm' || g % 20, 'o' || g, 'p' || g % 3, 'r' || g, '{{}}', 'reprocessable',
+INSERT INTO rejections (id, merchant, "order", provider, reference, customer, source, type, status, reasons, body,
+                        actor, rejected_at, retrigger)
+SELECT g, 'm' || g % 20, 'o' || g, 'p' || g % 3, 'r' || g, 'c-' || g % 1000, '{{}}', 'reprocessable',
        CASE WHEN g < 50 THEN 'PENDING' ELSE 'REPROCESSED' END, '[{{"kind": "stores", "key": "s", "message": "?"}}]',
        '{{}}', 'a', now(), CASE WHEN g < 50 THEN NULL ELSE 1 END
 FROM generate_series(1, {MANY}) g
@@ -54,6 +56,23 @@ def test_a_list_of_reversals_by_a_rare_outcome_reads_no_others(full: Engine, ask
     (plan,) = plans_of(full, lambda connection: timeouts.page(connection, limit=51, **asked))
 
     assert index in plan
+
+
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        ({"until": LONG_AGO}, "ix_rejections_merchant_rejected_at"),
+        ({"since": LONG_AGO - timedelta(days=1), "until": LONG_AGO}, "ix_rejections_merchant_rejected_at"),
+        ({"type": "permanent"}, "ix_rejections_permanent"),
+        ({"status": "PENDING"}, "ix_rejections_"),
+        ({"customer": "c-7"}, "ix_rejections_merchant_customer_id"),
+    ],
+)
+def test_a_list_of_rejections_reads_what_it_shows(full: Engine, asked: dict[str, Any], index: str) -> None:
+    (plan,) = plans_of(full, lambda connection: sanity_queue.page(connection, merchant="m3", limit=51, **asked))
+
+    assert index in plan
+    assert "Seq Scan on rejections" not in plan
 
 
 @pytest.mark.parametrize("looked_at", [figures, backlog])

@@ -81,6 +81,8 @@ rejections: Final = Table(
     Index("ix_rejections_merchant_id", "merchant", "id"),
     Index("ix_rejections_merchant_status_id", "merchant", "status", "id"),
     Index("ix_rejections_merchant_customer_id", "merchant", "customer", "id"),
+    Index("ix_rejections_merchant_rejected_at", "merchant", "rejected_at"),
+    Index("ix_rejections_permanent", "merchant", "id", postgresql_where=text("type = 'permanent'")),
     Index("ix_rejections_pending", "merchant", "rejected_at", postgresql_where=text("status = 'PENDING'")),
     CheckConstraint("status IN ('PENDING', 'PERMANENT_FAILED', 'REPROCESSED')", name="status"),
     CheckConstraint("type IN ('reprocessable', 'permanent')", name="type"),

@@ -39,6 +39,10 @@ def upgrade() -> None:
         ["merchant", "rejected_at"],
         postgresql_where=sa.text("status = 'PENDING'"),
     )
+    op.create_index("ix_rejections_merchant_rejected_at", "rejections", ["merchant", "rejected_at"])
+    op.create_index(
+        "ix_rejections_permanent", "rejections", ["merchant", "id"], postgresql_where=sa.text("type = 'permanent'")
+    )
     op.create_index("ix_reversals_merchant_outcome_id", "reversals", ["merchant", "outcome", "id"])
     op.create_index("ix_reversals_outcome_id", "reversals", ["outcome", "id"])
 
@@ -46,7 +50,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_reversals_outcome_id", table_name="reversals")
     op.drop_index("ix_reversals_merchant_outcome_id", table_name="reversals")
-    op.drop_index("ix_rejections_pending", table_name="rejections")
+    for index in ("ix_rejections_permanent", "ix_rejections_merchant_rejected_at", "ix_rejections_pending"):
+        op.drop_index(index, table_name="rejections")
     op.execute("DELETE FROM refused_messages WHERE command IS NOT NULL")
     op.drop_index("ix_refused_messages_command", table_name="refused_messages")
     op.drop_column("refused_messages", "refused_at")
