@@ -63,6 +63,9 @@ def show(case: Id, json: Json = False) -> None:
             say(f"{name}: {text(value)}")
     for action, effect in found["actions"].items():
         say(f"can be done: --action {action}: {effect}")
+    if found["closed_at"] is None:
+        choice = f" --action {'|'.join(found['actions'])}" if found["actions"] else ""
+        say(f"to close it: trueup cases close {case} --note TEXT{choice}")
     columns = ("at", "kind", "actor", "note", "details")
     show_table("steps", columns, ([entry[column] for column in columns] for entry in found["entries"]))
 

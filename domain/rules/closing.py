@@ -131,7 +131,11 @@ def _ask_later(draft: Draft, row: Claimed, policy: ProviderPolicy) -> None:
     tries = _tries(row)
     delay = delay_at(policy.retries, tries, seed=draft.order.id)
     if delay is None:
-        give_up(draft, CaseKind.CANCEL_IN_DOUBT, "the provider neither canceled the payment nor said it was final")
+        give_up(
+            draft,
+            CaseKind.CANCEL_IN_DOUBT,
+            "the provider neither canceled the payment nor called it final; it is tried no more",
+        )
     else:
         sent = draft.transaction.intent is not None
         draft.due = Due(work=Work.CONFIRM if sent else Work.CLOSE, at=draft.now + delay, step=tries + 1)

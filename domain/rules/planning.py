@@ -32,7 +32,11 @@ def plan(draft: Draft, policy: ProviderPolicy, *, step: int) -> None:
     if order.status in POLLED:
         draft.due = next_poll(order, policy, draft, step=step)
         if draft.due is None:
-            give_up(draft, CaseKind.POLLING_EXHAUSTED, "the cadence is used up and nothing final was learnt")
+            give_up(
+                draft,
+                CaseKind.POLLING_EXHAUSTED,
+                "the provider was asked as often as is planned, and said nothing final; it is asked no more",
+            )
     elif order.watching:
         _plan_watch(draft, policy, step=step)
     else:
@@ -100,7 +104,7 @@ def could_not_ask(
         draft.openings.append(
             CaseOpening(
                 kind=CaseKind.POLLING_EXHAUSTED,
-                known="the provider cannot be asked, and the order is long past its time",
+                known="the provider does not answer, and the order is long past its time; it is asked on",
                 provider_says=order.transaction.provider_status,
                 amount_at_risk=order.amount,
             )

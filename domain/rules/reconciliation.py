@@ -185,11 +185,13 @@ def _note_more_money(draft: Draft, *, before: Order) -> None:
     known = before.transaction.amount_received
     if before.status not in _SETTLED or received is None or known is None or received <= known:
         return
+    money = before.currency.render
     if difference(received, before.amount) > before.tolerance:
         draft.openings.append(
             CaseOpening(
                 kind=CaseKind.AMOUNT_MISMATCH,
-                known=f"the order is {before.status}, and more was received since",
+                known=f"the order is {before.status}, and more was received since: "
+                f"{money(received)} {before.currency.code} in place of {money(known)}",
                 provider_says=draft.transaction.provider_status,
                 amount_at_risk=difference(received, known),
             )
@@ -250,7 +252,7 @@ def _keep_aside(draft: Draft, record: Record, status: ProviderStatus, signal: Si
     draft.openings.append(
         CaseOpening(
             kind=CaseKind.CONTRADICTION,
-            known=f"the order is {order.status}",
+            known=f"the order is {order.status}, and its provider says {record.status} now",
             provider_says=record.status,
             amount_at_risk=order.transaction.amount_received or order.amount,
         )

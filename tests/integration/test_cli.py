@@ -319,7 +319,8 @@ class TestCases:
         monkeypatch.setenv("TRUEUP_BROKER_URL", valkey_url)
 
         trueup("cases", "close", given_up, "--note", "never mind", status=2)
-        assert "--resume" in trueup.complaint
+        assert trueup.complaint.startswith("trueup: --action: is needed, for nothing is planned")
+        assert trueup.complaint.endswith("; possible now: retry\n")
         trueup("cases", "close", given_up, "--note", "mended", "--resume")
 
         assert store.ask("SELECT kind FROM due_work WHERE kind = 'poll'") == [("poll",)]

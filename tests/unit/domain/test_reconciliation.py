@@ -218,6 +218,7 @@ class TestAnAnswerThatTheTableDoesNotAllow:
 
         (case,) = decision.openings
         assert (case.kind, case.provider_says) == (CaseKind.CONTRADICTION, word)
+        assert case.known == f"the order is {status}, and its provider says {word} now"
         assert case.amount_at_risk == money("100.00")
         assert decision.order.status is status
 
@@ -284,6 +285,7 @@ class TestMoreMoneyAfterTheEnd:
 
         (case,) = decision.openings
         assert (case.kind, case.amount_at_risk) == (CaseKind.AMOUNT_MISMATCH, money("100.00"))
+        assert case.known.endswith("more was received since: 200.00 EUR in place of 100.00")
         assert decision.order.status is S.PAID
 
     def test_is_not_taken_back_by_an_older_answer(self) -> None:
