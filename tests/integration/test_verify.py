@@ -504,11 +504,15 @@ _DAMAGES = {
     "a command that is refused for no reason": (
         "I8",
         "command",
-        "UPDATE inbox SET state = 'refused', reason = NULL WHERE state = 'applied'",
+        (
+            "UPDATE inbox SET state = 'refused', reason = NULL WHERE state = 'applied'; "
+            "INSERT INTO refused_messages (digest, command, name, body, errors, channel, received_at)"
+            """ SELECT concat('command ', id), id, name, '', '["?"]', 'inbox', received_at FROM inbox"""
+        ),
     ),
     "a command whose refusal nobody finds": (
         "I8",
-        "no list of what is refused shows it",
+        "command",
         "UPDATE inbox SET state = 'refused', reason = 'no' WHERE state = 'applied'",
     ),
     "a message that is refused for no reason": (
