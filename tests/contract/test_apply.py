@@ -8,7 +8,7 @@ from domain.model.case import CaseKind, CaseOpening
 from domain.model.decision import Decision, Entry, EntryKind, Move
 from domain.model.due_work import Claim, Due, Work
 from domain.model.money import Currency
-from domain.model.order import CanceledBy, Order, OrderStatus
+from domain.model.order import CanceledBy, Order, OrderStatus, Resolution
 from domain.model.transaction import AttemptState, Effect, OperationKind, OperationState, ParentState
 from domain.ports.persistence import Conflict
 from domain.rules.events import status_changed
@@ -226,6 +226,18 @@ class TestADecision:
             apply(bench, a_decision(second, intents=(an_intent(),)))
         with pytest.raises(Conflict):
             apply(bench, a_decision(first, moves=(repeated,), events=(status_changed(first, repeated),)))
+
+
+class TestANoteOfADecision:
+    def test_says_how_an_order_was_settled_and_the_last_one_counts(self, bench: Bench) -> None:
+        order = bench.register()
+        for detail in ({"note": "first", "by": "ann"}, {"note": "last", "by": None}):
+            apply(bench, a_decision(order, entries=(Entry(kind=EntryKind.NOTE, detail=detail),)))
+
+        with bench.units() as uow:
+            found = [uow.orders.resolution_of(order.id), uow.orders.resolution_of(order.id + 1)]
+
+        assert found == [Resolution(note="last", by=None), None]
 
 
 class TestTheCasesOfADecision:

@@ -72,6 +72,20 @@ class TestACase:
         assert trueup.complaint.startswith("trueup: --action: the case is about no ")
         assert trueup.complaint.endswith("; possible now: resolve, ask\n")
 
+    def test_that_the_facts_close_keeps_what_was_before_and_after(self, trueup: Trueup, store: Store) -> None:
+        order = store.register("A1")
+        store.damage(
+            "INSERT INTO cases (kind, subject, merchant, order_id, known, opened_at)"
+            f" VALUES ('POLLING_EXHAUSTED', {order}, 'shop', {order}, 'no answer', now())"
+        )
+        case = only_case(store)
+
+        store.answer("A1", a_record(ProviderStatus.PAID, reference="pay-A1"))
+
+        [step] = trueup.json("cases", "show", case)["entries"]
+        assert (step["kind"], step["actor"], step["note"]) == ("closed", "system:reconcile", "the order is PAID")
+        assert step["details"] == {"before": {"order": "NEW"}, "after": {"order": "PAID"}}
+
     def test_of_an_order_that_was_given_up_may_cancel_it(self, trueup: Trueup, store: Store) -> None:
         order = store.register("A1")
         store.damage(

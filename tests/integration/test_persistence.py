@@ -11,6 +11,7 @@ from sqlalchemy import CheckConstraint, Engine, event, text
 from sqlalchemy.exc import IntegrityError
 
 from adapters.persistence import migrate
+from adapters.persistence.columns import run
 from adapters.persistence.database import connect
 from adapters.persistence.tables import metadata
 from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
@@ -50,6 +51,28 @@ class TestTheSchema:
 
         assert stored == edges(TRANSITIONS)
         assert set(FIRST.EDGES) == edges(TRANSITIONS)
+
+
+class TestAnUpgrade:
+    @pytest.mark.parametrize(("was", "written"), [("40", "40.00"), ("10.5", "10.50"), ("0.125", "0.125")])
+    def test_writes_the_amounts_of_old_steps_as_they_are_shown(
+        self, engine: Engine, bench: SqlBench, was: str, written: str
+    ) -> None:
+        bench.register()
+        details = f'{{"amount_at_risk": {was}}}'
+        case = "INSERT INTO cases (kind, subject, merchant, order_id, known, opened_at)"
+        step = "INSERT INTO case_entries (case_id, at, actor, kind, details)"
+        with engine.begin() as connection:
+            run(connection, f"{case} SELECT 'STUCK', id, merchant, id, 'k', now() FROM orders")
+            run(connection, f"{step} SELECT id, now(), 'system', 'opened', %(d)s::jsonb FROM cases", {"d": details})
+            run(connection, f"{step} SELECT id, now(), 'system', 'closed', '{{}}' FROM cases")
+            run(connection, "UPDATE alembic_version SET version_num = '0008'")
+
+        migrate.upgrade(engine)
+
+        with engine.connect() as connection:
+            found = connection.execute(text("SELECT details FROM case_entries ORDER BY id")).scalars().all()
+        assert found == [{"amount_at_risk": written}, {}]
 
 
 # One row of each table that a check of it refuses: {constraint: statement}.
