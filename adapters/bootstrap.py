@@ -281,6 +281,10 @@ class Application:
             else settings.wave_seconds,
             wave_size=settings.wave_size,
             lease_margin=timedelta(seconds=settings.lease_seconds),
+            # A task may run for the lease and one call: overtime is what the drain leaves of the lease.
+            overtime=settings.lease_seconds - settings.drain_seconds - 2 * settings.wave_seconds
+            if Work.DELIVER in step.works
+            else 0.0,
         )
         return Drain(unit_of_work=self.unit_of_work, step=step, pace=pace, clock=time.monotonic, report=_report)
 

@@ -80,6 +80,8 @@ class Pace:
     lease_margin: timedelta = timedelta(seconds=30)
     retry_after_error: timedelta = timedelta(seconds=30)
     claim_size: int = 500
+    # How long at most lanes that are well are served while the slow calls of others, begun within the budget, end.
+    overtime: float = 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,6 +98,7 @@ class Drain:
     _open: dict[int, Claimed] = field(default_factory=dict)
     _wave: list[Answered] = field(default_factory=list)
     _lanes: dict[int, Lane] = field(default_factory=dict)
+    _late: set[int] | None = None  # under way when the budget was spent
 
     def __call__(self, budget: float | None = None) -> int:
         """Do what is due; return how many rows were worked on."""
@@ -105,11 +108,12 @@ class Drain:
         worked = 0
         while True:
             now = self.clock()
+            end = self._end(now, stop_at)
             idle = not self._open and not self._wave
             taken = 0
-            if idle and now >= stop_at:
+            if idle and now >= end:
                 return worked
-            if now < stop_at and (idle or now >= claim_at):
+            if now < end and (idle or now >= claim_at):
                 taken = self._try_to_claim()
                 worked += taken
                 # Nothing to claim is not asked about again with every answer.
@@ -118,13 +122,20 @@ class Drain:
                 return worked
             if self._open and len(self._wave) < self.pace.wave_size:
                 until = wave_began + self.pace.wave_seconds
-                until = min(until, claim_at) if now < claim_at < stop_at else until
+                until = min(until, claim_at) if now < claim_at < end else until
                 self._take(self.step.collect(max(until - self.clock(), 0.0)))
             if self._wave and (len(self._wave) >= self.pace.wave_size or self._wave_is_over(wave_began)):
                 self._save()
                 claim_at = 0.0  # what was saved may be due again at once
             if not self._wave:
                 wave_began = self.clock()
+
+    def _end(self, now: float, stop_at: float) -> float:
+        """When claiming ends: with the budget, or later while what was begun within it holds the drain up anyway."""
+        if now < stop_at:
+            return stop_at
+        self._late = set(self._open) if self._late is None else self._late & self._open.keys()
+        return stop_at + self.pace.overtime if self._late else stop_at
 
     def _wave_is_over(self, began: float) -> bool:
         return not self._open or self.clock() - began >= self.pace.wave_seconds
@@ -139,7 +150,8 @@ class Drain:
     def _claim(self, *, lone: bool) -> int:
         """Claim and begin what is due now in every ready lane; return how many rows that were."""
         with self.unit_of_work() as uow:
-            lanes = [refill(lane, self.step.limits(lane), uow.now) for lane in uow.lanes.lock_due(self.step.works)]
+            due = [lane for lane in uow.lanes.lock_due(self.step.works) if self._is_served(lane)]
+            lanes = [refill(lane, self.step.limits(lane), uow.now) for lane in due]
             chosen = self._choose(uow, lanes) or (self._choose_lone(uow, lanes) if lone else [])
             if not chosen:
                 return 0
@@ -188,6 +200,10 @@ class Drain:
                 lane = ready[row.lane]
                 return [spend(lane, self.step.limits(lane), {row.work: [row]}, room=1)]
         return []
+
+    def _is_served(self, lane: Lane) -> bool:
+        """Whether it may be claimed of now; in overtime only if it is well, for no slow call is to follow another."""
+        return self._late is None or (not lane.failures and not self.step.under_way(lane))
 
     def _room(self, lane: Lane) -> int:
         """Calls that may be begun; a window is refilled when half of it is free, so that claims stay batches."""

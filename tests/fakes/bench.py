@@ -81,7 +81,9 @@ class Bench(ABC):
         """Put this merchant in the place of the one of its name."""
 
     @abstractmethod
-    def add_endpoint(self, merchant: str = "shop", types: Sequence[str] | None = None) -> int: ...
+    def add_endpoint(
+        self, merchant: str = "shop", types: Sequence[str] | None = None, url: str = "https://shop.example/hook"
+    ) -> int: ...
 
     @abstractmethod
     def switch(self, lane: int, **switches: Any) -> None:
@@ -173,10 +175,12 @@ class MemoryBench(Bench):
     def change_merchant(self, merchant: Merchant) -> None:
         self.add_merchant(merchant)
 
-    def add_endpoint(self, merchant: str = "shop", types: Sequence[str] | None = None) -> int:
+    def add_endpoint(
+        self, merchant: str = "shop", types: Sequence[str] | None = None, url: str = "https://shop.example/hook"
+    ) -> int:
         key = next(self._store.ids)
         lane = self.lane(str(key), LaneFamily.ENDPOINT)
-        self._store.tables.endpoints[key] = an_endpoint(key, merchant, types)
+        self._store.tables.endpoints[key] = an_endpoint(key, merchant, types, url)
         self._store.tables.lane_of_endpoint[key] = lane
         return key
 
@@ -184,11 +188,11 @@ class MemoryBench(Bench):
         self._store.tables.lanes[lane] = replace(self._store.tables.lanes[lane], **switches)
 
 
-def an_endpoint(key: int, merchant: str, types: Iterable[str] | None) -> Endpoint:
+def an_endpoint(key: int, merchant: str, types: Iterable[str] | None, url: str) -> Endpoint:
     return Endpoint(
         id=key,
         merchant=merchant,
-        url="https://shop.example/hook",
+        url=url,
         secrets=("whsec_AAAA",),
         enabled=True,
         types=None if types is None else frozenset(types),
@@ -239,10 +243,12 @@ class SqlBench(Bench):
             auto_retrigger=merchant.auto_retrigger,
         )
 
-    def add_endpoint(self, merchant: str = "shop", types: Sequence[str] | None = None) -> int:
+    def add_endpoint(
+        self, merchant: str = "shop", types: Sequence[str] | None = None, url: str = "https://shop.example/hook"
+    ) -> int:
         with self.engine.begin() as connection:
             key = int(connection.execute(text("SELECT nextval('subject_ids')")).scalar_one())
-        endpoint = an_endpoint(key, merchant, types)
+        endpoint = an_endpoint(key, merchant, types, url)
         self._execute(
             "INSERT INTO endpoints (id, merchant, url, secrets, types, lane)"
             " VALUES (:id, :merchant, :url, :secrets, :types, :lane)",
