@@ -60,10 +60,11 @@ WITH opened AS (
 SELECT {_TOLD}, c.mailed, (SELECT {letters.CORRESPONDENT} FROM merchants m WHERE m.id = c.merchant) FROM opened c
 """
 # A finding joins the open case, unless it says what the case knows: a provider that is away is found so every minute.
+# What is at risk stays as it was found first, but for the finding that nothing is any more.
 _JOIN: Final = f"""
 WITH joined AS (
     SELECT DISTINCT ON (k.id, c.known, c.provider_says, c.at_risk)
-           k.id, c.known, c.actor, k.provider_says AS said_before, c.provider_says, c.deadline,
+           k.id, c.known, c.actor, k.provider_says AS said_before, c.provider_says, c.deadline, c.amount_at_risk,
            c.details::jsonb AS details,
            jsonb_build_object('provider_says', c.provider_says, 'amount_at_risk', c.at_risk) AS says
     FROM {_OPENED.table} JOIN cases k ON k.subject = c.subject AND k.kind = c.kind AND k.closed_at IS NULL
@@ -77,7 +78,8 @@ WITH joined AS (
     FROM joined j
 )
 UPDATE cases k SET provider_says = coalesce(j.provider_says, k.provider_says),
-    deadline = coalesce(j.deadline, k.deadline)
+    deadline = coalesce(j.deadline, k.deadline),
+    amount_at_risk = CASE WHEN j.amount_at_risk = 0 THEN 0 ELSE k.amount_at_risk END
 FROM joined j WHERE k.id = j.id
 """
 

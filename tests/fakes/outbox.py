@@ -11,7 +11,7 @@ from domain.model.case import CaseKind, CaseOpening
 from domain.model.delivery import DeliveryDecision, Head
 from domain.model.due_work import Claim, Claimed, Work
 from domain.model.event import Event, EventType
-from domain.model.money import Currency
+from domain.model.money import ZERO, Currency
 from domain.ports.persistence import Conflict
 from domain.rules.callbacks import findings
 from tests.fakes.mails import mail_case, mail_status
@@ -113,6 +113,7 @@ def _join(tables: Tables, case: CaseRow, about: About, opening: CaseOpening) -> 
         case,
         provider_says=opening.provider_says or case.provider_says,
         deadline=opening.deadline or case.deadline,
+        amount_at_risk=ZERO if opening.amount_at_risk == ZERO else case.amount_at_risk,
     )
 
 
