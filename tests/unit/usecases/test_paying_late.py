@@ -147,7 +147,8 @@ class TestTheCaseOfALatePayment:
         yard.receive(refund)
 
         (case,) = yard.bench.cases()
-        assert (case.closed_at, case.amount_at_risk) == (None, 0)
+        assert case.closed_at is None
+        assert case.amount_at_risk == 0
         assert yard.the_order().status is OrderStatus.UNRESOLVED
         assert [entry.note for entry in yard.bench.tables().case_entries][1:] == [
             "all that was received has been given back: it can be resolved"
