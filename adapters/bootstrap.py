@@ -25,7 +25,7 @@ from config.mail import MailServer
 from config.messaging import NOTIFICATIONS, POLLING, RETRIGGERS, REVERSALS, SWEEPS
 from config.providers import ProviderSettings, load_providers
 from config.settings import Settings
-from domain.model.command import FieldError, OrderCommand, RefusedMessage
+from domain.model.command import FieldError, OrderCommand, RefusedMessage, RegisterOrder
 from domain.model.due_work import LaneFamily, LaneLimits, Work
 from domain.model.money import Currency
 from domain.model.policy import ProviderPolicy
@@ -38,6 +38,7 @@ from domain.usecases.deliver_callbacks import DeliverCallbacks
 from domain.usecases.drain import Drain, Pace, Step
 from domain.usecases.poll_orders import PollOrders
 from domain.usecases.receive_commands import ReceiveCommands, Reception, again
+from domain.usecases.register_orders import RegisterOrders
 from domain.usecases.reprocess_rejected import ReprocessRejected
 from domain.usecases.reverse_timeouts import ReverseTimeouts
 from domain.usecases.send_mails import SendMails
@@ -132,10 +133,12 @@ class Application:
             allow_hosts=frozenset(settings.callback_allow_hosts), timeout_seconds=settings.callback_seconds
         )
         self._mail_calls = _mail_calls(settings)
+        self._register_orders = RegisterOrders(policies=self.policies, currencies=self._currencies_of)
         self.receive = ReceiveCommands(
             unit_of_work=self.unit_of_work,
             policies=self.policies,
             currencies=self._currencies_of,
+            register_orders=self._register_orders,
             hints=self._hints,
         )
         self._limits = {name: limits_of(provider) for name, provider in providers.items()}
@@ -169,7 +172,10 @@ class Application:
         """
         parsed = messages.parse(name, kwargs, trace=trace, channel=channel, actor=actor, key=key, args=args)
         self._make_lanes()
-        if parsed.accepted:
+        if len(parsed.accepted) == 1 and isinstance(parsed.accepted[0].command, RegisterOrder):
+            # One order alone is dear: it is kept at once, and registered with those that come beside it.
+            self.receive.keep(parsed.accepted[0])
+        elif parsed.accepted:
             self.receive(parsed.accepted)
         self.refuse(parsed.refused)
 
@@ -312,7 +318,14 @@ class Application:
                     hints=self._hints,
                 )
             ],
-            SWEEPS: [ApplyWaiting(command_of=_order_command, policies=self.policies, hints=self._hints)],
+            SWEEPS: [
+                ApplyWaiting(
+                    command_of=_waiting_command,
+                    register_orders=self._register_orders,
+                    policies=self.policies,
+                    hints=self._hints,
+                )
+            ],
         }
 
     def _asking(self, *matters: Matter, works: Sequence[Work], beside: Sequence[Work]) -> AskProviders:
@@ -376,10 +389,10 @@ def _mail_limits(settings: Settings) -> LaneLimits:
     )
 
 
-def _order_command(name: str, body: Mapping[str, Any]) -> OrderCommand:
+def _waiting_command(name: str, body: Mapping[str, Any]) -> OrderCommand | RegisterOrder:
     """Return the command that waits in the inbox; what names a payment never waits for an order."""
     command = messages.command_of(name, body)
-    assert isinstance(command, OrderCommand)
+    assert isinstance(command, OrderCommand | RegisterOrder)
     return command
 
 

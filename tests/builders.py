@@ -8,7 +8,7 @@ from typing import Any, Final
 from domain.model.answer import ProviderStatus, Record, RecordedAttempt
 from domain.model.command import ReportTimeout
 from domain.model.decision import Decision
-from domain.model.due_work import Claimed, Lane, LaneFamily, LaneLimits, Work
+from domain.model.due_work import Claimed, Due, Lane, LaneFamily, LaneLimits, Work
 from domain.model.mail import Audience, Mail
 from domain.model.merchant import Merchant
 from domain.model.money import Currency
@@ -26,6 +26,7 @@ from domain.model.transaction import (
     ParentState,
     Transaction,
 )
+from domain.ports.persistence import NewOrder
 
 NOON: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECONDS: Final = timedelta(seconds=1)
@@ -56,6 +57,12 @@ _RECEIVED: Final = frozenset({ProviderStatus.PAID, ProviderStatus.REFUND_PENDING
 
 def money(amount: str | int | Decimal) -> Decimal:
     return Decimal(amount)
+
+
+def a_new(order: Order, due: Due, **given: Any) -> NewOrder:
+    """Return an order to be registered, by its merchant and without a bill."""
+    fields: dict[str, Any] = {"order": order, "due": due, "bill": None, "actor": "merchant:shop"}
+    return NewOrder(**fields | given)
 
 
 def an_order(**given: Any) -> Order:

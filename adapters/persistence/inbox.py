@@ -48,6 +48,20 @@ _KNOWN: Final = f"""
 SELECT i.id, i.merchant, i.name, i.key, i.content, i.state FROM {_KEYS.table}
 JOIN inbox i ON i.merchant = c.merchant AND i.name = c.name AND i.key = c.key
 """
+# One statement for one message, and nothing read that it does not need: this is what intake of single orders costs.
+_KEEP: Final = """
+WITH lane AS (
+    SELECT m.id AS merchant, l.id FROM merchants m JOIN lanes l ON l.family = 'merchant' AND l.name = m.id
+    WHERE m.id = %(merchant)s
+), kept AS (
+    INSERT INTO inbox (merchant, name, key, content, body, "order", state, actor, trace, received_at)
+    SELECT merchant, %(name)s, %(key)s, %(content)s, %(body)s::jsonb, %(order)s, 'waiting', %(actor)s, %(trace)s,
+           %(now)s
+    FROM lane ON CONFLICT DO NOTHING RETURNING id
+)
+INSERT INTO due_work (subject, due_at, lane, kind) SELECT kept.id, %(now)s, lane.id, 'command' FROM kept, lane
+RETURNING subject
+"""
 _OUTCOMES: Final = Columns("c", id="bigint", state="text", reason="text")
 _CONCLUDE: Final = f"""
 UPDATE inbox i SET state = c.state, reason = c.reason FROM {_OUTCOMES.table} WHERE i.id = c.id
@@ -63,7 +77,7 @@ FROM {_REFUSALS.table} JOIN inbox i ON i.id = c.id ORDER BY c.id
 ON CONFLICT (digest) DO NOTHING
 """
 _WAITING: Final = """
-SELECT id, merchant, "order", name, body, actor, received_at FROM inbox
+SELECT id, merchant, "order", name, body, actor, trace, received_at FROM inbox
 WHERE id = ANY(%(ids)s::bigint[]) AND state = 'waiting'
 """
 _WAKE: Final = """
@@ -127,6 +141,21 @@ class SqlInbox:
         self._connection = connection
         self._now = now
 
+    def keep(self, received: Received) -> bool:
+        command = received.command
+        parameters = {
+            "merchant": command.merchant,
+            "name": command.name,
+            "key": received.key,
+            "content": received.content,
+            "body": to_json(received.body),
+            "order": command.order,
+            "actor": received.actor,
+            "trace": received.trace,
+            "now": self._now,
+        }
+        return run(self._connection, _KEEP, parameters).first() is not None
+
     def put(self, received: Sequence[Received]) -> Sequence[Stored]:
         if not received:
             return []
@@ -170,7 +199,8 @@ class SqlInbox:
                 name=row[3],
                 body=row[4],
                 actor=row[5],
-                received_at=row[6],
+                trace=row[6],
+                received_at=row[7],
             )
             for row in rows
         }

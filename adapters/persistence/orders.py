@@ -11,7 +11,7 @@ from adapters.persistence import outbox
 from adapters.persistence.columns import Columns, run, to_json
 from adapters.persistence.due_work import SqlDueWork
 from adapters.persistence.lanes import SqlLanes
-from domain.model.due_work import Due, LaneFamily
+from domain.model.due_work import LaneFamily
 from domain.model.money import Currency
 from domain.model.order import CanceledBy, CancelRequest, Order, OrderStatus, PaymentKind, Resolution, Timeouts
 from domain.model.transaction import (
@@ -26,7 +26,7 @@ from domain.model.transaction import (
     ReversalOutcome,
     Transaction,
 )
-from domain.ports.persistence import Named
+from domain.ports.persistence import Named, NewOrder
 from domain.rules.events import status_changed
 from domain.rules.registration import first_move
 
@@ -129,6 +129,8 @@ _NEW: Final = Columns(
     provider="text",
     payment="text",
     reversal="text",
+    actor="text",
+    trace="text",
 )
 _INSERT_ORDERS: Final = f"""
 INSERT INTO orders (id, merchant, reference, status, amount, currency, digits, tolerance, kind, network, customer,
@@ -143,9 +145,9 @@ _INSERT_TRANSACTIONS: Final = f"""
 INSERT INTO transactions (order_id, provider, reference, state, reversal)
 SELECT c.id, c.provider, c.payment, 'CREATED', c.reversal FROM {_NEW.table}
 """
-_INSERT_HISTORY: Final = """
+_INSERT_HISTORY: Final = f"""
 INSERT INTO history (order_id, sequence, status, actor, trace, at)
-SELECT id, 1, 'NEW', %(actor)s, %(trace)s, %(now)s FROM unnest(%(ids)s::bigint[]) AS c(id)
+SELECT c.id, 1, 'NEW', c.actor, c.trace, %(now)s FROM {_NEW.table}
 """
 
 
@@ -204,21 +206,20 @@ class SqlOrders:
         rows = run(self._connection, _KNOWN, _NAMES.parameters(orders))
         return frozenset((merchant, reference) for merchant, reference in rows)
 
-    def register(self, orders: Sequence[tuple[Order, Due, Mapping[str, object] | None]], *, actor: str) -> None:
+    def register(self, orders: Sequence[NewOrder]) -> None:
         if not orders:
             return
         connection, now = self._connection, self._now
-        parameters = _NEW.parameters([_new_row(order, bill) for order, _, bill in orders], now=now)
+        parameters = _NEW.parameters((_new_row(new, self._trace) for new in orders), now=now)
         run(connection, _INSERT_ORDERS, parameters)
         run(connection, _INSERT_TRANSACTIONS, parameters)
-        ids = [order.id for order, _, _ in orders]
-        run(connection, _INSERT_HISTORY, {"ids": ids, "actor": actor, "trace": self._trace, "now": now})
-        lanes = SqlLanes(connection, now).ids(
-            LaneFamily.PROVIDER, {order.transaction.provider for order, _, _ in orders}
+        run(connection, _INSERT_HISTORY, parameters)
+        lanes = SqlLanes(connection, now).ids(LaneFamily.PROVIDER, {new.order.transaction.provider for new in orders})
+        SqlDueWork(connection, now).plan(
+            (new.order.id, lanes[new.order.transaction.provider], new.due) for new in orders
         )
-        SqlDueWork(connection, now).plan((order.id, lanes[order.transaction.provider], due) for order, due, _ in orders)
         told = [
-            outbox.Named(f"evt_{order.id}_1", status_changed(order, first_move()), sequence=1) for order, _, _ in orders
+            outbox.Named(f"evt_{new.order.id}_1", status_changed(new.order, first_move()), sequence=1) for new in orders
         ]
         outbox.store(connection, told, now=now)
 
@@ -246,7 +247,8 @@ def _duration(seconds: float | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
 
 
-def _new_row(order: Order, bill: Mapping[str, object] | None) -> tuple[object, ...]:
+def _new_row(new: NewOrder, trace: str | None) -> tuple[object, ...]:
+    order, bill = new.order, new.bill
     return (
         order.id,
         order.merchant,
@@ -267,6 +269,8 @@ def _new_row(order: Order, bill: Mapping[str, object] | None) -> tuple[object, .
         order.transaction.provider,
         order.transaction.reference,
         reversal_of(order.transaction),
+        new.actor,
+        new.trace or trace,
     )
 
 

@@ -76,6 +76,17 @@ class Named:
     outcome: ReversalOutcome | None = None  # of the reversal that the report opened, None while it is open
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOrder:
+    """An order to be registered, and when it is due for the first time."""
+
+    order: Order
+    due: Due
+    bill: Mapping[str, object] | None
+    actor: str
+    trace: str | None = None  # the unit of work's, if it is none of its own
+
+
 class Orders(Protocol):
     def get_many(self, ids: Sequence[int]) -> Mapping[int, Order]:
         """Return {id: order}; an unknown id is left out."""
@@ -102,7 +113,7 @@ class Orders(Protocol):
     def known(self, orders: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         """Return those of the (merchant, reference) pairs that name an order."""
 
-    def register(self, orders: Sequence[tuple[Order, Due, Mapping[str, object] | None]], *, actor: str) -> None:
+    def register(self, orders: Sequence[NewOrder]) -> None:
         """Store new orders with their first due row, their history and event, and the bill that came with each.
 
         Raises:
@@ -122,7 +133,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingCommand:
-    """A command of the inbox that waits for its order."""
+    """A command of the inbox that waits to be carried out, or for its order."""
 
     id: int
     merchant: str
@@ -130,10 +141,17 @@ class WaitingCommand:
     name: str
     body: Mapping[str, object]
     actor: str
+    trace: str
     received_at: datetime
 
 
 class Inbox(Protocol):
+    def keep(self, received: Received) -> bool:
+        """Keep a command as one that waits, and is due now in its merchant's lane.
+
+        Return whether it is: not where its merchant or the lane is unknown, or its (merchant, name, key) is known.
+        """
+
     def put(self, received: Sequence[Received]) -> Sequence[Stored]:
         """Keep commands, in their order; one whose (merchant, name, key) is known is not kept again."""
 

@@ -1,11 +1,14 @@
-"""Commands that came before their order: tried again until it is known, refused when they have waited long enough."""
+"""What waits in the inbox: orders to be registered, all of them together, and commands that came before their order.
 
-from collections.abc import Callable, Mapping, Sequence
+Such a command is tried again until its order is known, and refused when it has waited long enough.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from domain.model.command import OrderCommand
+from domain.model.command import OrderCommand, RegisterOrder
 from domain.model.decision import CommandOutcome, CommandState
 from domain.model.due_work import Claim, Claimed, Due, Lane, LaneLimits, Work
 from domain.model.policy import ProviderPolicy
@@ -16,17 +19,19 @@ from domain.rules.commands import CommandRefused
 from domain.rules.waiting import next_try
 from domain.usecases.drain import Answered
 from domain.usecases.receive_commands import carry_out
+from domain.usecases.register_orders import Kept, RegisterOrders
 
 WORKS: Final = (Work.COMMAND,)
 # Nothing outside is asked, so nothing but the size of a claim bounds it.
-LIMITS: Final = LaneLimits(requests_per_second=1e6, concurrency=200, call_timeout=timedelta(seconds=30))
+LIMITS: Final = LaneLimits(requests_per_second=1e6, concurrency=500, call_timeout=timedelta(seconds=30))
 
 
 @dataclass(slots=True, kw_only=True)
 class ApplyWaiting:
     """Carry out what waits in the inbox; `drain` owns the loop."""
 
-    command_of: Callable[[str, Mapping[str, Any]], OrderCommand]
+    command_of: Callable[[str, Mapping[str, Any]], OrderCommand | RegisterOrder]
+    register_orders: RegisterOrders
     policies: Mapping[str, ProviderPolicy]
     hints: Hints
     works: Sequence[Work] = WORKS
@@ -51,15 +56,19 @@ class ApplyWaiting:
         return ready
 
     def save(self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered]) -> Mapping[int, str]:
-        plans: list[tuple[Claimed, Due | None]] = []
-        outcomes: list[CommandOutcome] = []
         # Read again, for a lease may have run out: what another has carried out meanwhile waits no more.
         waiting = uow.inbox.lock_many([answered.row.subject for answered in wave])
+        commands = {key: self.command_of(one.name, one.body) for key, one in waiting.items()}
+        # Orders first: what waits for one of them may be carried out at once.
+        outcomes = list(self.register_orders(uow, list(_registrations(waiting, commands))))
+        plans: list[tuple[Claimed, Due | None]] = []
         for answered in wave:
-            outcome, due = self._try(uow, waiting.get(answered.row.subject), answered.row)
-            plans.append((answered.row, due))
-            if outcome is not None:
-                outcomes.append(outcome)
+            row, command = answered.row, commands.get(answered.row.subject)
+            due = None
+            if command is not None and not isinstance(command, RegisterOrder):
+                outcome, due = self._try(uow, waiting[row.subject], command, row)
+                outcomes += [] if outcome is None else [outcome]
+            plans.append((row, due))
         uow.due_work.settle(claim, plans)
         uow.inbox.conclude(outcomes)
         return {}
@@ -69,11 +78,8 @@ class ApplyWaiting:
         self.hints.hint(Work.DELIVER)
 
     def _try(
-        self, uow: UnitOfWork, waiting: WaitingCommand | None, row: Claimed
+        self, uow: UnitOfWork, waiting: WaitingCommand, command: OrderCommand, row: Claimed
     ) -> tuple[CommandOutcome | None, Due | None]:
-        if waiting is None:
-            return None, None
-        command = self.command_of(waiting.name, waiting.body)
         try:
             outcome = carry_out(uow, command, self.policies, inbox=waiting.id, actor=waiting.actor)
         except CommandRefused as error:
@@ -86,6 +92,15 @@ class ApplyWaiting:
         if due is None:
             return _refused(waiting, "no such order came"), None
         return None, due
+
+
+def _registrations(
+    waiting: Mapping[int, WaitingCommand], commands: Mapping[int, OrderCommand | RegisterOrder]
+) -> Iterator[Kept]:
+    for key, one in waiting.items():
+        command = commands[key]
+        if isinstance(command, RegisterOrder):
+            yield Kept(id=key, command=command, body=one.body, actor=one.actor, trace=one.trace)
 
 
 def _refused(waiting: WaitingCommand, reason: str, *, field: str = "order") -> CommandOutcome:

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from types import MappingProxyType
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 from domain.model.command import (
     FieldError,
@@ -22,22 +21,19 @@ from domain.model.command import (
     ReverseNow,
 )
 from domain.model.decision import CommandOutcome, CommandState
-from domain.model.due_work import Work
-from domain.model.merchant import Merchant
+from domain.model.due_work import LaneFamily, Work
 from domain.model.money import Currency
-from domain.model.order import Order, OrderStatus
+from domain.model.order import OrderStatus
 from domain.model.policy import ProviderPolicy
-from domain.model.rejection import Reason, Rejection, RejectionStatus
-from domain.ports.persistence import Conflict, Named, Stored, UnitOfWork, UnitOfWorkFactory
+from domain.model.rejection import RejectionStatus
+from domain.ports.persistence import Conflict, Stored, UnitOfWork, UnitOfWorkFactory
 from domain.ports.queue import Hints
 from domain.rules.commands import CommandRefused, apply_command
 from domain.rules.draft import Draft
-from domain.rules.registration import first_due, new_order
-from domain.rules.sanity import rejection_of
 from domain.rules.waiting import next_try
 from domain.usecases.mend_rejected import MENDING
+from domain.usecases.register_orders import Kept, RegisterOrders
 from domain.usecases.report_timeouts import report_timeout, reverse_now
-from domain.usecases.screening import reasons_of
 
 _TRIES: Final = 5
 # These are about a payment, whether or not an order of ours names it.
@@ -91,6 +87,7 @@ class ReceiveCommands:
     unit_of_work: UnitOfWorkFactory
     policies: Mapping[str, ProviderPolicy]
     currencies: Callable[[str], Mapping[str, Currency]]  # provider -> {code: currency}
+    register_orders: RegisterOrders
     hints: Hints
     channel: str = "message"
 
@@ -115,94 +112,37 @@ class ReceiveCommands:
         self.hints.hint(Work.DELIVER)
         return became
 
+    def keep(self, received: Received) -> None:
+        """Keep one registration for the next drain of the inbox, which carries many out together.
+
+        What cannot be kept so plainly, as what was said before, is looked at now.
+        """
+        if again(self.unit_of_work, lambda uow: uow.inbox.keep(received)):
+            self.hints.hint(Work.COMMAND)
+            return
+        self([received])
+        # What is kept is due in its merchant's lane, so the next one finds it there.
+        again(self.unit_of_work, partial(_make_lane, merchant=received.command.merchant))
+
     def _register(self, uow: UnitOfWork, received: Sequence[Received], *, keep_refused: bool) -> Sequence[Reception]:
         merchants = uow.merchants.get_many(r.command.merchant for r in received)
         known = [r for r in received if r.command.merchant in merchants]
         stored = list(zip(known, uow.inbox.put(known), strict=True))
         fresh = [(r, s) for r, s in stored if not s.repeat and not s.conflict]
-        built = self._screen(uow, self._build(uow, fresh, merchants), merchants)
-        orders = [
-            (one.order, first_due(one.order, self.policies[one.order.transaction.provider], uow.now), one.bill)
-            for one in built
-            if isinstance(one, _Accepted)
-        ]
-        uow.orders.register(orders, actor=received[0].actor)
-        uow.inbox.conclude(
-            [
-                CommandOutcome(command=one.stored.id, state=CommandState.APPLIED)
-                for one in built
-                if not isinstance(one, _Refused)
-            ]
-        )
-        rejected = [one.rejection for one in built if isinstance(one, _Rejected)]
-        uow.rejections.store(rejected, actor=received[0].actor)
-        # Commands that came first are applied now, or refused where there will never be an order.
-        uow.inbox.wake(
-            [(order.merchant, order.reference) for order, _, _ in orders]
-            + [(r.merchant, r.order) for r in rejected if r.status is RejectionStatus.PERMANENT_FAILED]
-        )
-        refused = [one for one in built if isinstance(one, _Refused)]
-        uow.inbox.forget([one.stored.id for one in refused])
+        refused = self.register_orders(uow, [_kept(r, s) for r, s in fresh])
+        # Its sender is told, now or by what is kept of it: the key is free for a better message.
+        uow.inbox.forget([outcome.command for outcome in refused])
+        said = {s.id: r for r, s in fresh}
         refusals = [
             *((r, _unknown_merchant(r)) for r in received if r.command.merchant not in merchants),
             *((r, _other_content(r)) for r, s in stored if s.conflict),
-            *((one.received, one.error) for one in refused),
+            *((said[o.command], FieldError(field=o.field, reason=o.reason or "refused")) for o in refused),
         ]
         if keep_refused:
             self._refuse(uow, refusals)
         errors = {id(r): error for r, error in refusals}
         known_before = {id(r): s for r, s in stored}
         return [_reception(known_before.get(id(r)), errors.get(id(r))) for r in received]
-
-    def _build(
-        self, uow: UnitOfWork, fresh: Sequence[tuple[Received, Stored]], merchants: Mapping[str, Merchant]
-    ) -> "list[_Built]":
-        """Make an order of each command; a name belongs to the first, and so does the payment that it names."""
-        known = {
-            *uow.orders.known(_name(r) for r, _ in fresh),
-            *uow.rejections.known(_name(r) for r, _ in fresh),
-        }
-        taken = dict(uow.orders.taken(_payment(r) for r, _ in fresh))
-        built: list[_Built] = []
-        for (received, stored), key in zip(fresh, uow.orders.next_ids(len(fresh)), strict=True):
-            command = received.command
-            assert isinstance(command, RegisterOrder)
-            try:
-                if (command.merchant, command.order) in known:
-                    raise CommandRefused("order", f"{command.order!r} was registered before")  # noqa: TRY301
-                named = taken.get(_payment(received))
-                if named is not None and (named.by_order or named.by_rejection or named.merchant != command.merchant):
-                    who = "another merchant" if named.merchant != command.merchant else "another order"
-                    raise CommandRefused("reference", f"{who} has named {command.reference!r} before")  # noqa: TRY301
-                order = new_order(
-                    command,
-                    id=key,
-                    merchant=merchants[command.merchant],
-                    policy=self.policies.get(command.provider),
-                    currencies=self.currencies(command.provider),
-                    now=uow.now,
-                    reversing=named is not None and named.outcome is None,
-                    reversal=None if named is None else named.outcome,
-                )
-            except CommandRefused as error:
-                built.append(_Refused(received, stored, FieldError(field=error.field, reason=error.reason)))
-            else:
-                known.add((command.merchant, command.order))
-                taken[_payment(received)] = Named(merchant=command.merchant, by_order=True)
-                built.append(_Accepted(received, stored, order, command.bill))
-        return built
-
-    def _screen(self, uow: UnitOfWork, built: "Sequence[_Built]", merchants: Mapping[str, Merchant]) -> "list[_Built]":
-        """Hold back what its merchant's master data does not allow: it is no order, and nothing of it begins."""
-        orders = [one for one in built if isinstance(one, _Accepted)]
-        found = reasons_of(uow, [(merchants[one.order.merchant], one.bill) for one in orders])
-        reasons = {one.order.id: some for one, some in zip(orders, found, strict=True) if some}
-        return [
-            _rejected(one, reasons[one.order.id], merchants[one.order.merchant], uow.now)
-            if isinstance(one, _Accepted) and one.order.id in reasons
-            else one
-            for one in built
-        ]
 
     def _carry_out(self, uow: UnitOfWork, received: Received, *, keep_refused: bool) -> Reception:
         stored, error = self._applied(uow, received)
@@ -302,35 +242,14 @@ def carry_out(
     return CommandOutcome(command=inbox, state=state, is_repeat=draft.changes_nothing)
 
 
-@dataclass(frozen=True, slots=True)
-class _Accepted:
-    received: Received
-    stored: Stored
-    order: Order
-    bill: Mapping[str, object] | None
+def _make_lane(uow: UnitOfWork, *, merchant: str) -> None:
+    uow.lanes.ensure(LaneFamily.MERCHANT, uow.merchants.get_many([merchant]))
 
 
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    received: Received
-    stored: Stored
-    error: FieldError
-
-
-@dataclass(frozen=True, slots=True)
-class _Rejected:
-    stored: Stored
-    rejection: Rejection
-
-
-_Built: TypeAlias = _Accepted | _Rejected | _Refused
-
-
-def _rejected(one: _Accepted, reasons: tuple[Reason, ...], merchant: Merchant, now: datetime) -> _Rejected:
-    command = one.received.command
+def _kept(received: Received, stored: Stored) -> Kept:
+    command = received.command
     assert isinstance(command, RegisterOrder)
-    rejection = rejection_of(command, reasons, id=one.order.id, merchant=merchant, body=one.received.body, now=now)
-    return _Rejected(one.stored, rejection)
+    return Kept(id=stored.id, command=command, body=received.body, actor=received.actor, trace=received.trace)
 
 
 def _other_content(received: Received) -> FieldError:
@@ -346,15 +265,3 @@ def _reception(stored: Stored | None, error: FieldError | None) -> Reception:
 
 def _unknown_merchant(received: Received) -> FieldError:
     return FieldError(field="merchant", reason=f"no merchant is called {received.command.merchant!r}")
-
-
-def _name(received: Received) -> tuple[str, str]:
-    command = received.command
-    assert isinstance(command, RegisterOrder)
-    return command.merchant, command.order
-
-
-def _payment(received: Received) -> tuple[str, str]:
-    command = received.command
-    assert isinstance(command, RegisterOrder)
-    return command.provider, command.reference

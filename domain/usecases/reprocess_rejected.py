@@ -10,10 +10,9 @@ from domain.model.command import Command, RegisterOrder
 from domain.model.due_work import Claim, Claimed, Due, Lane, LaneLimits, Work
 from domain.model.merchant import Merchant
 from domain.model.money import Currency
-from domain.model.order import Order
 from domain.model.policy import ProviderPolicy
 from domain.model.rejection import Finding, Outcome, Reason, Rejection, RejectionStatus, Retrigger
-from domain.ports.persistence import Named, UnitOfWork
+from domain.ports.persistence import Named, NewOrder, UnitOfWork
 from domain.ports.queue import Hints
 from domain.rules.commands import CommandRefused
 from domain.rules.registration import first_due, new_order
@@ -130,7 +129,7 @@ class ReprocessRejected:
                 judged.append(_failed(rejection, f"another order is called {rejection.order!r}"))
             else:
                 named = taken.get((rejection.provider, rejection.reference))
-                judged.append(self._added(uow, merchant, rejection, command, named))
+                judged.append(self._added(uow, retrigger.actor, merchant, rejection, command, named))
         return judged
 
     def _parsed(self, rejection: Rejection) -> RegisterOrder | str:
@@ -143,7 +142,13 @@ class ReprocessRejected:
         return command
 
     def _added(
-        self, uow: UnitOfWork, merchant: Merchant, rejection: Rejection, command: RegisterOrder, named: Named | None
+        self,
+        uow: UnitOfWork,
+        actor: str,
+        merchant: Merchant,
+        rejection: Rejection,
+        command: RegisterOrder,
+        named: Named | None,
     ) -> "_Tried":
         """Make the order. It counts from now: when the bill was made stands with the rejection."""
         if named is not None and (named.by_order or named.merchant != rejection.merchant):
@@ -165,13 +170,14 @@ class ReprocessRejected:
         assert policy is not None
         due = first_due(order, policy, uow.now)
         finding = Finding(rejection=rejection.id, outcome=Outcome.ADDED)
-        return _Tried(rejection, finding, (order, due, command.bill))
+        new = NewOrder(order=order, due=due, bill=command.bill, actor=actor)
+        return _Tried(rejection, finding, new)
 
     def _write(self, uow: UnitOfWork, retrigger: Retrigger, tried: "Sequence[_Tried]") -> None:
-        orders = [one.order for one in tried if one.order is not None]
-        uow.rejections.reprocess([one.rejection for one in tried if one.order is not None], retrigger)
-        uow.orders.register(orders, actor=retrigger.actor)
-        uow.inbox.wake([(order.merchant, order.reference) for order, _, _ in orders])
+        added = [one for one in tried if one.new is not None]
+        uow.rejections.reprocess([one.rejection for one in added], retrigger)
+        uow.orders.register([one.new for one in added if one.new is not None])
+        uow.inbox.wake([(one.rejection.merchant, one.rejection.order) for one in added])
         uow.rejections.restate(
             {
                 one.rejection.id: one.finding.reasons
@@ -188,7 +194,7 @@ _KILLS: Final = "trying it failed every time; it was passed over"
 class _Tried:
     rejection: Rejection
     finding: Finding
-    order: tuple[Order, Due, Mapping[str, object] | None] | None = None
+    new: NewOrder | None = None
 
 
 def _failed(rejection: Rejection, why: str) -> _Tried:

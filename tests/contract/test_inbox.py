@@ -327,3 +327,49 @@ class TestARefusedMessage:
 
         assert len(bench.tables().refused) == 1
         assert bench.events() == []
+
+
+def keep(bench: Bench, command: Received) -> bool:
+    with bench.units() as uow:
+        kept = uow.inbox.keep(command)
+        uow.commit()
+    return kept
+
+
+class TestACommandThatIsOnlyKept:
+    def test_waits_and_is_due_at_once_in_its_merchants_lane(self, bench: Bench) -> None:
+        lane = bench.lane("shop", LaneFamily.MERCHANT)
+
+        kept = keep(bench, received())
+
+        (row,) = bench.tables().inbox.values()
+        due = bench.due(row.id)
+        assert kept
+        assert (row.state, row.key, row.content, row.actor, row.trace) == (
+            "waiting", "k-1", "c-1", "merchant:key", "t-1",
+        )  # fmt: skip
+        assert due is not None
+        assert (due.kind, due.due_at, due.lane) == ("command", NOON, lane)
+        with bench.units() as uow:
+            assert uow.inbox.get_many([row.id])[row.id].trace == "t-1"
+
+    def test_is_not_kept_where_its_merchant_has_no_lane_yet(self, bench: Bench) -> None:
+        assert not keep(bench, received())
+        assert bench.tables().inbox == {}
+
+    def test_is_not_kept_for_a_merchant_that_nobody_knows(self, bench: Bench) -> None:
+        bench.lane("stranger", LaneFamily.MERCHANT)
+
+        assert not keep(bench, received(merchant="stranger"))
+        assert bench.tables().inbox == {}
+
+    @pytest.mark.parametrize("content", ["c-1", "c-2"])
+    @pytest.mark.parametrize("state", [CommandState.APPLIED, CommandState.REFUSED])
+    def test_is_not_kept_under_a_key_that_was_used(self, bench: Bench, content: str, state: CommandState) -> None:
+        bench.lane("shop", LaneFamily.MERCHANT)
+        before = put(bench, received())[0].id
+        conclude(bench, before, state)
+
+        assert not keep(bench, received(content=content))
+        assert [(row.id, row.state) for row in bench.tables().inbox.values()] == [(before, state)]
+        assert bench.due(before) is None

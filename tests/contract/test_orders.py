@@ -9,7 +9,7 @@ from domain.model.due_work import Due, Work
 from domain.model.money import Currency
 from domain.model.order import PaymentKind
 from domain.ports.persistence import Conflict, Named
-from tests.builders import ETH, MINUTES, NOON, SECONDS, an_order, money
+from tests.builders import ETH, MINUTES, NOON, SECONDS, a_new, an_order, money
 from tests.fakes.bench import Bench
 
 LARGEST = Decimal("99999999999999999999.999999999999999999")
@@ -76,7 +76,7 @@ class TestARegistration:
         due = Due(work=Work.CLOSE, at=NOON + 1 * MINUTES)
         with bench.units() as uow:
             key = uow.orders.next_ids(1)[0]
-            uow.orders.register([(an_order(id=key), due, {"lines": [1, "ü"]})], actor="merchant:key")
+            uow.orders.register([a_new(an_order(id=key), due, bill={"lines": [1, "ü"]}, actor="merchant:key")])
             uow.commit()
 
         row, (change,), (event,) = bench.due(key), bench.history(key), bench.events()
@@ -106,7 +106,7 @@ class TestARegistration:
     def test_is_undone_with_its_unit_of_work(self, bench: Bench) -> None:
         with bench.units() as uow:
             key = uow.orders.next_ids(1)[0]
-            uow.orders.register([(an_order(id=key), Due(work=Work.POLL, at=NOON), None)], actor="merchant:key")
+            uow.orders.register([a_new(an_order(id=key), Due(work=Work.POLL, at=NOON))])
 
         tables = bench.tables()
         assert (tables.orders, tables.due, tables.events, tables.history) == ({}, {}, {}, {})

@@ -18,7 +18,7 @@ from domain.model.order import Order
 from domain.model.rejection import Outcome
 from domain.model.reversal import Reversal
 from domain.model.transaction import Effect, Intent
-from tests.builders import NOON, PROVIDER, SECONDS, a_merchant, an_order
+from tests.builders import NOON, PROVIDER, SECONDS, a_merchant, a_new, an_order
 from tests.fakes.calls import Watched
 from tests.fakes.checks import Violation
 from tests.fakes.rows import (
@@ -109,7 +109,7 @@ class Bench(ABC):
         with self.units() as uow:
             ids = uow.orders.next_ids(len(orders))
             named = [replace(order, id=key) for order, key in zip(orders, ids, strict=True)]
-            uow.orders.register([(order, due, None) for order in named], actor="merchant:shop")
+            uow.orders.register([a_new(order, due) for order in named])
             uow.commit()
         return list(self.read(ids).values())
 

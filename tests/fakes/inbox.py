@@ -7,7 +7,7 @@ from itertools import count
 
 from domain.model.command import Received, RefusedMessage
 from domain.model.decision import CommandOutcome, CommandState
-from domain.model.due_work import Due, LaneFamily
+from domain.model.due_work import Due, LaneFamily, Work
 from domain.ports.persistence import Stored, WaitingCommand
 from domain.rules.events import message_refused
 from tests.fakes.checks import check
@@ -26,6 +26,20 @@ class FakeInbox:
         self._ids = ids
         self._due_work = due_work
         self._lanes = lanes
+
+    def keep(self, received: Received) -> bool:
+        merchant = received.command.merchant
+        of_merchant = (LaneFamily.MERCHANT, merchant)
+        lane = next((lane for lane in self._tables.lanes.values() if (lane.family, lane.name) == of_merchant), None)
+        named = (merchant, received.command.name, received.key)
+        known = any((row.merchant, row.name, row.key) == named for row in self._tables.inbox.values())
+        if lane is None or known or merchant not in self._tables.merchants:
+            return False
+        stored = self._put(received)
+        row = self._tables.inbox[stored.id]
+        self._tables.inbox[stored.id] = replace(row, state=CommandState.WAITING)
+        self._due_work.plan(stored.id, lane.id, Due(work=Work.COMMAND, at=self._now))
+        return True
 
     def put(self, received: Sequence[Received]) -> Sequence[Stored]:
         return [self._put(one) for one in received]
@@ -52,6 +66,7 @@ class FakeInbox:
                 name=row.name,
                 body=row.body,
                 actor=row.actor,
+                trace=row.trace,
                 received_at=row.received_at,
             )
             for row in rows
@@ -116,6 +131,7 @@ class FakeInbox:
             state=CommandState.ACCEPTED,
             reason=None,
             actor=received.actor,
+            trace=received.trace,
             received_at=self._now,
         )
         self._tables.inbox[fresh.id] = fresh

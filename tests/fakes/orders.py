@@ -6,10 +6,10 @@ from datetime import datetime
 from itertools import count
 
 from domain.model.decision import Decision, EntryKind, Move
-from domain.model.due_work import Due, LaneFamily
+from domain.model.due_work import LaneFamily
 from domain.model.order import Order, Resolution
 from domain.model.transaction import Attempt, Operation, Transaction
-from domain.ports.persistence import Conflict, Named
+from domain.ports.persistence import Conflict, Named, NewOrder
 from domain.rules.events import status_changed
 from domain.rules.registration import first_move
 from tests.fakes.checks import check, check_history, check_operation, check_order
@@ -74,8 +74,9 @@ class FakeOrders:
     def known(self, orders: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         return frozenset({(o.merchant, o.reference) for o in self._tables.orders.values()}.intersection(orders))
 
-    def register(self, orders: Sequence[tuple[Order, Due, Mapping[str, object] | None]], *, actor: str) -> None:
-        for order, due, bill in orders:
+    def register(self, orders: Sequence[NewOrder]) -> None:
+        for new in orders:
+            order = new.order
             check_order(self._tables, order)
             payment = (order.transaction.provider, order.transaction.reference)
             if self.known([(order.merchant, order.reference)]) or payment in self._by_payment():
@@ -91,9 +92,9 @@ class FakeOrders:
                     reversal=order.transaction.reversal,
                 ),
             )
-            self._tables.bills[order.id] = bill
-            write_move(self._tables, order.id, first_move(), actor=actor, now=self._now)
-            self._due_work.plan(order.id, lane_of(self._tables, order), due)
+            self._tables.bills[order.id] = new.bill
+            write_move(self._tables, order.id, first_move(), actor=new.actor, now=self._now)
+            self._due_work.plan(order.id, lane_of(self._tables, order), new.due)
             event = status_changed(order, first_move())
             tell(self._tables, self._ids, f"evt_{order.id}_1", event, now=self._now, sequence=1)
 

@@ -100,6 +100,7 @@ class InboxRow:
     state: str
     reason: str | None
     actor: str
+    trace: str
     received_at: datetime
 
 

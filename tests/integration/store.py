@@ -1,5 +1,6 @@
 """A store in which orders live as they do in earnest, without any process around it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,11 +13,13 @@ from adapters.persistence.columns import run
 from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
 from domain.model.answer import Answer
 from domain.model.due_work import Claimed, LaneFamily, Work
+from domain.model.money import Currency
 from domain.rules.closing import settle_effect
 from domain.rules.reconciliation import reconcile
 from domain.rules.reversal import ask_of
 from domain.rules.reversing import reverse
 from domain.usecases.receive_commands import ReceiveCommands
+from domain.usecases.register_orders import RegisterOrders
 from tests.builders import HOURS, PROVIDER, a_policy
 
 EFFECTS = (Work.CANCEL, Work.VOID)
@@ -27,6 +30,10 @@ class NoHints:
         """Nobody listens."""
 
 
+def _currencies(_provider: str) -> Mapping[str, Currency]:
+    return of_iso_4217()
+
+
 class Store:
     """One merchant, one provider, and what producers and the provider say of orders."""
 
@@ -35,10 +42,12 @@ class Store:
         self.merchant = merchant
         self.unit_of_work = SqlUnitOfWorkFactory(engine)
         self.policy = a_policy()
+        policies = dict.fromkeys(providers, self.policy)
         self.receive = ReceiveCommands(
             unit_of_work=self.unit_of_work,
-            policies=dict.fromkeys(providers, self.policy),
-            currencies=lambda _provider: of_iso_4217(),
+            policies=policies,
+            currencies=_currencies,
+            register_orders=RegisterOrders(policies=policies, currencies=_currencies),
             hints=NoHints(),
         )
         with self.unit_of_work() as uow:

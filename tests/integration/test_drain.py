@@ -13,7 +13,7 @@ from domain.model.due_work import Due, Work
 from domain.model.order import Order
 from domain.model.reversal import ReversalDecision
 from domain.model.transaction import ReversalOutcome
-from tests.builders import NOON, PAYMENT, PROVIDER, a_record, a_report, a_reversal, an_order
+from tests.builders import NOON, PAYMENT, PROVIDER, a_new, a_record, a_report, a_reversal, an_order
 from tests.fakes.bench import Bench, SqlBench
 from tests.fakes.calls import Script
 from tests.unit.usecases.yard import WIDE, Yard, a_cancel, a_registration
@@ -158,7 +158,7 @@ class TestATimeoutThatIsReportedWhileItsOrderIsRegistered:
             reporting = threads.submit(yard.receive, a_report())
             wait_until_one_waits(engine)
             order = an_order(id=uow.orders.next_ids(1)[0])
-            uow.orders.register([(order, Due(work=Work.POLL, at=NOON), None)], actor="merchant:shop")
+            uow.orders.register([a_new(order, Due(work=Work.POLL, at=NOON))])
             uow.commit()
             reporting.result(TOGETHER)
 
@@ -198,7 +198,7 @@ class TestAReversalThatEndsWhileItsOrderIsRegistered:
             ending = threads.submit(yard.drain, yard.reversing())
             wait_until_one_waits(engine)
             order = an_order(id=uow.orders.next_ids(1)[0], reversing=named.outcome is None)
-            uow.orders.register([(order, Due(work=Work.POLL, at=NOON), None)], actor="merchant:shop")
+            uow.orders.register([a_new(order, Due(work=Work.POLL, at=NOON))])
             uow.commit()
             ending.result(TOGETHER)
 

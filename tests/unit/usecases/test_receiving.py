@@ -1,9 +1,12 @@
+import json
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from domain.model.command import RecordAttempt
+from domain.model.due_work import LaneFamily, Work
 from domain.model.order import OrderStatus
 from domain.model.transaction import AttemptState
 from domain.usecases.drain import Answered
@@ -90,6 +93,113 @@ class TestARegistration:
 
         assert len(yard.bench.tables().orders) == 19
         assert [row.order for row in yard.bench.tables().refused.values()] == ["o7"]
+
+
+class TestARegistrationThatComesAlone:
+    """It is kept at once, and registered with those beside it by the next drain of the inbox."""
+
+    @pytest.fixture
+    def yard(self, yard: Yard) -> Yard:
+        yard.bench.lane("shop", LaneFamily.MERCHANT)
+        return yard
+
+    def test_is_no_order_before_the_inbox_is_drained(self, yard: Yard) -> None:
+        yard.keep(a_registration())
+        before = dict(yard.bench.tables().orders)
+
+        yard.apply_waiting()
+
+        assert before == {}
+        assert yard.the_order().status is OrderStatus.NEW
+        assert yard.due(yard.the_order()).kind == "poll"
+        assert [row.state for row in yard.bench.tables().inbox.values()] == ["applied"]
+        assert yard.hints.given[:1] == [Work.COMMAND]
+
+    def test_stays_its_senders_though_it_is_registered_with_others(self, yard: Yard) -> None:
+        yard.bench.add_merchant(a_merchant(id="other"))
+        yard.bench.lane("other", LaneFamily.MERCHANT)
+        yard.keep(a_registration())
+        yard.keep(a_registration(merchant="other", reference="pay-2"), actor="merchant:other")
+
+        yard.apply_waiting()
+
+        orders = {order.merchant: order.id for order in yard.bench.tables().orders.values()}
+        actors = {merchant: yard.bench.history(key)[0].actor for merchant, key in orders.items()}
+        assert actors == {"shop": "merchant:key", "other": "merchant:other"}
+
+    def test_loses_its_payment_to_the_first_and_its_merchant_is_told(self, yard: Yard) -> None:
+        yard.keep(a_registration(order="o1"))
+        yard.bench.clock.wait(1 * SECONDS)
+        yard.keep(a_registration(order="o2"))
+
+        yard.apply_waiting()
+
+        assert yard.the_order().reference == "o1"
+        states = {row.order: row.state for row in yard.bench.tables().inbox.values()}
+        assert states == {"o1": "applied", "o2": "refused"}
+        (told,) = yard.bench.events("message.refused")
+        assert json.loads(told.body)["data"]["errors"] == [
+            {"field": "reference", "reason": f"another order has named {PAYMENT!r} before"}
+        ]
+
+    def test_may_come_again_better_after_it_was_refused(self, yard: Yard) -> None:
+        yard.keep(a_registration(currency="XXX"))
+        yard.apply_waiting()
+
+        yard.keep(a_registration(), content="better")
+        yard.apply_waiting()
+
+        assert yard.the_order().status is OrderStatus.NEW
+
+    def test_that_was_sent_before_changes_nothing(self, yard: Yard) -> None:
+        yard.keep(a_registration())
+        yard.keep(a_registration())
+        yard.apply_waiting()
+        yard.keep(a_registration())
+
+        assert yard.apply_waiting() == 0
+        assert len(yard.bench.tables().orders) == 1
+        assert yard.bench.tables().refused == {}
+
+    def test_with_other_content_than_before_is_refused(self, yard: Yard) -> None:
+        yard.keep(a_registration())
+        yard.keep(a_registration(amount="99.00"), content="other")
+        yard.apply_waiting()
+
+        assert yard.the_order().amount == Decimal("100.00")
+        assert len(yard.bench.tables().refused) == 1
+
+    def test_of_a_merchant_without_a_lane_is_registered_at_once_and_makes_one(self, bench: Bench) -> None:
+        yard = Yard(bench)
+
+        yard.keep(a_registration(order="o1"))
+        at_once = len(bench.tables().orders)
+        yard.keep(a_registration(order="o2", reference="pay-2"))
+
+        assert (at_once, len(bench.tables().orders)) == (1, 1)
+        assert yard.apply_waiting() == 1
+
+    def test_lets_what_came_meanwhile_for_its_order_be_carried_out(self, yard: Yard) -> None:
+        yard.keep(a_registration())
+        yard.receive(a_cancel())
+
+        yard.apply_waiting()
+        yard.apply_waiting()
+
+        assert yard.the_order().cancel_request is not None
+
+    def test_harms_no_other_where_its_rule_raises(self, yard: Yard) -> None:
+        for number in range(7):
+            yard.keep(a_registration(order=f"o{number}", reference=f"p{number}"))
+        broken = yard.says(a_registration(order="o3", reference="p3"))
+        del yard.commands[broken]
+
+        yard.apply_waiting()
+
+        assert {order.reference for order in yard.bench.tables().orders.values()} == {
+            "o0", "o1", "o2", "o4", "o5", "o6",
+        }  # fmt: skip
+        assert [row.order for row in yard.bench.tables().inbox.values() if row.state == "waiting"] == ["o3"]
 
 
 class SlowToSave:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from domain.model.command import CancelOrder, Command, OrderCommand, Received, RegisterOrder, RetriggerRejected
@@ -18,6 +18,7 @@ from domain.usecases.deliver_callbacks import DeliverCallbacks
 from domain.usecases.drain import Drain, Pace, Step
 from domain.usecases.poll_orders import PollOrders
 from domain.usecases.receive_commands import ReceiveCommands
+from domain.usecases.register_orders import RegisterOrders
 from domain.usecases.reverse_timeouts import ReverseTimeouts
 from tests.builders import EUR, PAYMENT, PROVIDER, a_policy, limits
 from tests.fakes.bench import Bench
@@ -52,13 +53,26 @@ class Yard:
         self.reports: list[tuple[str, Mapping[str, object]]] = []
         self.policies = {PROVIDER: policy or a_policy()}
         self.lane_limits = {PROVIDER: lane}
-        self.commands: dict[str, OrderCommand] = {}
+        self.commands: dict[str, OrderCommand | RegisterOrder] = {}
 
     def receive(self, *commands: Command, key: str | None = None, content: str | None = None) -> None:
-        intake = ReceiveCommands(
-            unit_of_work=self.bench.units, policies=self.policies, currencies=currencies, hints=self.hints
+        self.intake()([self._received(command, key, content) for command in commands])
+
+    def keep(self, command: RegisterOrder, *, content: str | None = None, actor: str = "merchant:key") -> None:
+        """Take it in as a message of its own, to be registered by the next drain of the inbox."""
+        self.intake().keep(replace(self._received(command, None, content), actor=actor))
+
+    def intake(self) -> ReceiveCommands:
+        return ReceiveCommands(
+            unit_of_work=self.bench.units,
+            policies=self.policies,
+            currencies=currencies,
+            register_orders=self._registering(),
+            hints=self.hints,
         )
-        intake([self._received(command, key, content) for command in commands])
+
+    def _registering(self) -> RegisterOrders:
+        return RegisterOrders(policies=self.policies, currencies=currencies)
 
     def poll(self, *, budget: float | None = None, step: Step | None = None) -> int:
         """Do all that is due at providers, or what is the step's."""
@@ -101,6 +115,7 @@ class Yard:
     def applying(self) -> ApplyWaiting:
         return ApplyWaiting(
             command_of=lambda _name, body: self.commands[str(body["says"])],
+            register_orders=self._registering(),
             policies=self.policies,
             hints=self.hints,
         )
@@ -137,7 +152,7 @@ class Yard:
 
     def _received(self, command: Command, key: str | None, content: str | None) -> Received:
         says = self.says(command)
-        if isinstance(command, OrderCommand):
+        if isinstance(command, OrderCommand | RegisterOrder):
             self.commands[says] = command
         return Received(
             command=command,
