@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine
 
+from adapters.administration.acting import Person, acting
 from adapters.persistence import endpoints, inbox, queries, redeliveries
 from adapters.persistence.cases import close_cases, note_action
 from adapters.persistence.columns import run
@@ -76,6 +77,7 @@ def close_case(
     resolve: bool = False,
     resume: bool = False,
     merchant: str | None = None,
+    trace: str | None = None,
 ) -> None:
     """Close a case with a note; what it stood for must have ended or go on. With `merchant`, one of theirs.
 
@@ -98,7 +100,7 @@ def close_case(
         needed = _command_for(before, chosen, note)
         for error in command(*needed) if needed is not None else ():
             raise _not_like_this(before, error.reason, field=field)
-    with engine.begin() as connection:
+    with acting(engine, Person(actor=actor, trace=trace)) as connection:
         now = run(connection, "SELECT now()").scalar_one()
         if chosen in _DONE_HERE:
             _DONE_HERE[chosen](connection, before, actor, note, now)

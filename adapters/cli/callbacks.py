@@ -14,7 +14,7 @@ from adapters.administration.merchants import Unusable
 from adapters.administration.redelivering import note, wanted_of
 from adapters.cli.output import Refused, say, show_json, show_table
 from adapters.cli.servers import database
-from adapters.cli.telling import actor
+from adapters.cli.telling import actor, trace
 from adapters.persistence import endpoints, queries, redeliveries
 from adapters.persistence.keys import UnknownMerchant
 from config.settings import load
@@ -81,7 +81,7 @@ def redeliver(
             count = sum(_named(engine, events, wanted))
         else:
             count = (redeliveries.redeliver_failed if failed else redeliveries.redeliver_range)(engine, wanted)
-        note(engine, endpoint, Person(actor=actor()), {**given, "deliveries": count})
+        note(engine, endpoint, Person(actor=actor(), trace=trace()), {**given, "deliveries": count})
     say(f"{count} deliveries are due")
 
 
@@ -222,7 +222,9 @@ def send_test(endpoint: Id, json: Json = False) -> None:
 @contextmanager
 def _desk() -> Iterator[Endpoints]:
     with database() as engine:
-        yield Endpoints(engine=engine, person=Person(actor=actor()), allow_hosts=load().callback_allow_hosts)
+        yield Endpoints(
+            engine=engine, person=Person(actor=actor(), trace=trace()), allow_hosts=load().callback_allow_hosts
+        )
 
 
 # What a field is called here, where it is not its own name.

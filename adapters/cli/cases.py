@@ -7,7 +7,7 @@ import typer
 from adapters.administration.cases import CaseStaysOpen, UnknownCase, close_case, show_case
 from adapters.cli.output import Refused, json_of, say, show_json, show_table, text
 from adapters.cli.servers import database
-from adapters.cli.telling import actor, tell
+from adapters.cli.telling import actor, tell, trace
 from adapters.persistence import queries
 from domain.model.case import CaseKind
 from domain.rules.case_actions import Action
@@ -92,6 +92,7 @@ def close(
                 resume=resume,
                 actor=actor(),
                 command=tell,
+                trace=trace(),
             )
     except UnknownCase as error:
         raise Refused(f"ID: {error}") from None

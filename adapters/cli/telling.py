@@ -14,6 +14,11 @@ def actor() -> str:
     return f"operator:{getpass.getuser()}"
 
 
+def trace() -> str:
+    """Name what is done by one command."""
+    return secrets.token_hex(8)
+
+
 def tell(name: str, fields: Mapping[str, object]) -> Sequence[FieldError]:
     """Give a command to the inbox; return what is wrong with it, and nothing if it was carried out."""
     # Opened late: no other command here needs the providers and their transport.
@@ -23,8 +28,8 @@ def tell(name: str, fields: Mapping[str, object]) -> Sequence[FieldError]:
         application = open_application(reached.settings, role="trueup-cli")
         try:
             # A key of its own: asking for the same a second time is no repeat.
-            trace = secrets.token_hex(8)
-            [told] = application.tell(name, [fields], trace=trace, channel="cli", actor=actor(), key=f"cli:{trace}")
+            own = trace()
+            [told] = application.tell(name, [fields], trace=own, channel="cli", actor=actor(), key=f"cli:{own}")
             return told.errors
         finally:
             application.close()

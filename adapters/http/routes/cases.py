@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
+from adapters.administration.acting import Person
 from adapters.administration.cases import CaseStaysOpen, Command, UnknownCase, close_case, show_case
 from adapters.http import models
 from adapters.http.answering import Body, Single
@@ -83,7 +84,8 @@ def close(request: Request, desk: Here, scope: Scope, body: Body, once: Single, 
     command = _commands(desk, trace=request.scope["trace"], actor=once.caller.actor)
 
     def work() -> Response:
-        _close(desk.engine, id, closing, actor=once.caller.actor, command=command, merchant=scope)
+        person = Person(actor=once.caller.actor, trace=request.scope["trace"])
+        _close(desk.engine, id, closing, person=person, command=command, merchant=scope)
         with desk.reading() as connection:
             found = listings.case(connection, id, scope)
         return JSONResponse(models.Case.model_validate(found).model_dump(mode="json"))
@@ -103,7 +105,9 @@ def _commands(desk: Desk, *, trace: str, actor: str) -> Command:
     return command
 
 
-def _close(engine: Engine, case: int, closing: Closing, *, actor: str, command: Command, merchant: str | None) -> None:
+def _close(
+    engine: Engine, case: int, closing: Closing, *, person: Person, command: Command, merchant: str | None
+) -> None:
     try:
         close_case(
             engine,
@@ -112,7 +116,8 @@ def _close(engine: Engine, case: int, closing: Closing, *, actor: str, command: 
             action=closing.action,
             resolve=closing.resolve,
             resume=closing.resume,
-            actor=actor,
+            actor=person.actor,
+            trace=person.trace,
             command=command,
             merchant=merchant,
         )
