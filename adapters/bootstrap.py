@@ -16,6 +16,7 @@ from adapters.embedded import ensure
 from adapters.notifications.callback import CallbackCalls
 from adapters.notifications.email import KeptCalls, SmtpCalls
 from adapters.persistence.database import connect
+from adapters.persistence.keeper import SqlKeeper
 from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
 from adapters.policies import limits_of, policy_of
 from adapters.providers import ADAPTERS, HttpProviderCalls
@@ -133,12 +134,14 @@ class Application:
             allow_hosts=frozenset(settings.callback_allow_hosts), timeout_seconds=settings.callback_seconds
         )
         self._mail_calls = _mail_calls(settings)
+        self._keeper = SqlKeeper(self.engine)
         self._register_orders = RegisterOrders(policies=self.policies, currencies=self._currencies_of)
         self.receive = ReceiveCommands(
             unit_of_work=self.unit_of_work,
             policies=self.policies,
             currencies=self._currencies_of,
             register_orders=self._register_orders,
+            keeper=self._keeper,
             hints=self._hints,
         )
         self._limits = {name: limits_of(provider) for name, provider in providers.items()}
@@ -266,6 +269,7 @@ class Application:
         self._mail_calls.close()
         self._hints.close()
         self._broker.close()
+        self._keeper.close()
         self.engine.dispose()
 
     def _make_lanes(self) -> None:
@@ -287,6 +291,7 @@ class Application:
             else settings.wave_seconds,
             wave_size=settings.wave_size,
             lease_margin=timedelta(seconds=settings.lease_seconds),
+            gathers=Work.COMMAND in step.works,
             # A task may run for the lease and one call: overtime is what the drain leaves of the lease.
             overtime=settings.lease_seconds - settings.drain_seconds - 2 * settings.wave_seconds
             if Work.DELIVER in step.works

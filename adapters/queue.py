@@ -1,5 +1,6 @@
 """The broker, seen from those who send: hints that something is due, and messages as a producer sends them."""
 
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -49,6 +50,8 @@ QUEUE_OF: Final[Mapping[Work, str]] = MappingProxyType(
 # A hint makes one worker drain everything that is due, so more of them waiting would say nothing new.
 MOST_WAITING: Final = 3
 _DEBOUNCE_SECONDS: Final = 0.2
+# Orders that come one by one gather meanwhile: they are registered together, and a hint costs as much as ten of them.
+_GATHERING_SECONDS: Final[Mapping[str, float]] = MappingProxyType({SWEEPS: 1.0})
 _SILENT_SECONDS: Final = 5.0
 
 # A hint that takes longer than the sweep that replaces it is worth nothing; who sends one has better things to do.
@@ -125,7 +128,8 @@ class CeleryHints:
         queue = QUEUE_OF[work]
         with self._lock:
             now = time.monotonic()
-            if now < self._silent_until or now < self._sent.get(queue, -1.0) + _DEBOUNCE_SECONDS:
+            rest = _GATHERING_SECONDS.get(queue, _DEBOUNCE_SECONDS)
+            if now < self._silent_until or now < self._sent.get(queue, -math.inf) + rest:
                 return
             self._sent[queue] = now
             try:

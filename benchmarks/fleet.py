@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from adapters.cli.programs import WORKERS
+from adapters.cli.programs import WORKERS, worker_command
 from adapters.queue import publisher
 from config.messaging import WORKER_OPTIONS
 
@@ -75,13 +75,12 @@ def until(holds: Callable[[], bool], *, seconds: float, every: float = 0.1) -> f
 def ours(home: Path, names: Sequence[str]) -> Iterator[list[psutil.Process]]:
     """Run the workers that `trueup up` starts under these names, and beat; yield them when all of them are ready."""
     with ExitStack() as stack:
-        processes = []
+        # Before the workers, so that it has begun when they have.
+        processes = [stack.enter_context(running(["celery", "-A", "workers.app", "beat"], {}, home / "beat.log"))]
         for name in names:
-            queues = ",".join(WORKERS[name])
-            argv = ["celery", "-A", "workers.app", "worker", "-Q", queues, "-n", f"{name}@%h", "-c", "2"]
-            processes.append(stack.enter_context(running([*argv, *WORKER_OPTIONS], {}, home / f"{name}.log")))
+            argv = worker_command(name, WORKERS[name], concurrency=2)[2:]  # without the Python and its -m
+            processes.append(stack.enter_context(running(argv, {}, home / f"{name}.log")))
             until(partial(_pongs, os.environ["TRUEUP_BROKER_URL"], f"{name}@{socket.gethostname()}"), seconds=60)
-        processes.append(stack.enter_context(running(["celery", "-A", "workers.app", "beat"], {}, home / "beat.log")))
         yield processes
 
 

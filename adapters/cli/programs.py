@@ -10,6 +10,7 @@ from adapters.cli.servers import Reached
 from config.kept import ADMIN_KEY, FLOWER_PASSWORD, kept_secret
 from config.messaging import (
     INTAKE,
+    INTAKE_PREFETCH,
     NOTIFICATIONS,
     POLLING,
     RETRIGGERS,
@@ -42,10 +43,16 @@ class Program:
 
 
 def worker(reached: Reached, name: str, queues: Sequence[str], *, concurrency: int | None = None) -> Program:
+    return Program(name, worker_command(name, queues, concurrency=concurrency), _environment(reached))
+
+
+def worker_command(name: str, queues: Sequence[str], *, concurrency: int | None = None) -> list[str]:
     argv = [*_CELERY, "worker", "-Q", ",".join(queues), "-n", f"{name}@%h", *WORKER_OPTIONS]
     if concurrency is not None:
         argv += ["-c", str(concurrency)]
-    return Program(name, argv, _environment(reached))
+    if INTAKE in queues:
+        argv += ["--prefetch-multiplier", str(INTAKE_PREFETCH)]
+    return argv
 
 
 def beat(reached: Reached) -> Program:

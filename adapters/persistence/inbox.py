@@ -48,20 +48,6 @@ _KNOWN: Final = f"""
 SELECT i.id, i.merchant, i.name, i.key, i.content, i.state FROM {_KEYS.table}
 JOIN inbox i ON i.merchant = c.merchant AND i.name = c.name AND i.key = c.key
 """
-# One statement for one message, and nothing read that it does not need: this is what intake of single orders costs.
-_KEEP: Final = """
-WITH lane AS (
-    SELECT m.id AS merchant, l.id FROM merchants m JOIN lanes l ON l.family = 'merchant' AND l.name = m.id
-    WHERE m.id = %(merchant)s
-), kept AS (
-    INSERT INTO inbox (merchant, name, key, content, body, "order", state, actor, trace, received_at)
-    SELECT merchant, %(name)s, %(key)s, %(content)s, %(body)s::jsonb, %(order)s, 'waiting', %(actor)s, %(trace)s,
-           %(now)s
-    FROM lane ON CONFLICT DO NOTHING RETURNING id
-)
-INSERT INTO due_work (subject, due_at, lane, kind) SELECT kept.id, %(now)s, lane.id, 'command' FROM kept, lane
-RETURNING subject
-"""
 _OUTCOMES: Final = Columns("c", id="bigint", state="text", reason="text")
 _CONCLUDE: Final = f"""
 UPDATE inbox i SET state = c.state, reason = c.reason FROM {_OUTCOMES.table} WHERE i.id = c.id
@@ -140,21 +126,6 @@ class SqlInbox:
     def __init__(self, connection: Connection, now: datetime) -> None:
         self._connection = connection
         self._now = now
-
-    def keep(self, received: Received) -> bool:
-        command = received.command
-        parameters = {
-            "merchant": command.merchant,
-            "name": command.name,
-            "key": received.key,
-            "content": received.content,
-            "body": to_json(received.body),
-            "order": command.order,
-            "actor": received.actor,
-            "trace": received.trace,
-            "now": self._now,
-        }
-        return run(self._connection, _KEEP, parameters).first() is not None
 
     def put(self, received: Sequence[Received]) -> Sequence[Stored]:
         if not received:

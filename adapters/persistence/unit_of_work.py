@@ -184,6 +184,22 @@ class SqlUnitOfWork:
             self.due_work.remove(ended)
 
 
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Say of what the server or the driver raises whether somebody else was first, or the store is away."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise StoreUnavailable("every connection is in use") from error
+    except DBAPIError as error:
+        if isinstance(error.orig, _CONFLICTS):
+            raise Conflict(str(error.orig).splitlines()[0]) from error
+        lost = type(error.orig) is psycopg.OperationalError  # no answer from the server, so no code from it either
+        if lost or error.connection_invalidated or isinstance(error.orig, _UNAVAILABLE):
+            raise StoreUnavailable(str(error.orig).splitlines()[0]) from error
+        raise
+
+
 class SqlUnitOfWorkFactory:
     """Makes units of work. Tests that live in one process may give them their `now`; nothing else may."""
 
@@ -200,20 +216,10 @@ class SqlUnitOfWorkFactory:
 
     @contextmanager
     def __call__(self) -> Iterator[SqlUnitOfWork]:
-        try:
-            with self._engine.connect() as connection:
-                trace = self._trace()
-                begun = run(connection, f"SELECT now(), {traces.SET}", {"trace": trace or ""}).one()
-                yield SqlUnitOfWork(connection, begun[0] if self._clock is None else self._clock(), trace)
-        except PoolTimeout as error:
-            raise StoreUnavailable("every connection is in use") from error
-        except DBAPIError as error:
-            if isinstance(error.orig, _CONFLICTS):
-                raise Conflict(str(error.orig).splitlines()[0]) from error
-            lost = type(error.orig) is psycopg.OperationalError  # no answer from the server, so no code from it either
-            if lost or error.connection_invalidated or isinstance(error.orig, _UNAVAILABLE):
-                raise StoreUnavailable(str(error.orig).splitlines()[0]) from error
-            raise
+        with store_errors(), self._engine.connect() as connection:
+            trace = self._trace()
+            begun = run(connection, f"SELECT now(), {traces.SET}", {"trace": trace or ""}).one()
+            yield SqlUnitOfWork(connection, begun[0] if self._clock is None else self._clock(), trace)
 
 
 def _duration(seconds: int | None) -> timedelta | None:

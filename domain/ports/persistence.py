@@ -145,13 +145,18 @@ class WaitingCommand:
     received_at: datetime
 
 
-class Inbox(Protocol):
-    def keep(self, received: Received) -> bool:
-        """Keep a command as one that waits, and is due now in its merchant's lane.
+class Keeper(Protocol):
+    def __call__(self, received: Received) -> bool:
+        """Keep a command in the inbox as one that waits, and is due now in its merchant's lane; it is committed then.
 
         Return whether it is: not where its merchant or the lane is unknown, or its (merchant, name, key) is known.
+
+        Raises:
+            StoreUnavailable: it may be kept, and the same call may be made again.
         """
 
+
+class Inbox(Protocol):
     def put(self, received: Sequence[Received]) -> Sequence[Stored]:
         """Keep commands, in their order; one whose (merchant, name, key) is known is not kept again."""
 

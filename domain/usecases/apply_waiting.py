@@ -60,7 +60,9 @@ class ApplyWaiting:
         waiting = uow.inbox.lock_many([answered.row.subject for answered in wave])
         commands = {key: self.command_of(one.name, one.body) for key, one in waiting.items()}
         # Orders first: what waits for one of them may be carried out at once.
-        outcomes = list(self.register_orders(uow, list(_registrations(waiting, commands))))
+        kept = list(_registrations(waiting, commands))
+        merchants = uow.merchants.get_many(one.command.merchant for one in kept) if kept else {}
+        outcomes = list(self.register_orders(uow, kept, merchants))
         plans: list[tuple[Claimed, Due | None]] = []
         for answered in wave:
             row, command = answered.row, commands.get(answered.row.subject)
@@ -74,6 +76,7 @@ class ApplyWaiting:
         return {}
 
     def committed(self) -> None:
+        self.hints.hint(Work.COMMAND)  # orders that were registered wake what waited for them
         self.hints.hint(Work.CLOSE)
         self.hints.hint(Work.DELIVER)
 

@@ -80,6 +80,8 @@ class Pace:
     lease_margin: timedelta = timedelta(seconds=30)
     retry_after_error: timedelta = timedelta(seconds=30)
     claim_size: int = 500
+    # Whether a claim that is not full is the last: what comes after it is left to gather for the next drain.
+    gathers: bool = False
     # How long at most lanes that are well are served while the slow calls of others, begun within the budget, end.
     overtime: float = 0.0
 
@@ -116,6 +118,8 @@ class Drain:
             if now < end and (idle or now >= claim_at):
                 taken = self._try_to_claim()
                 worked += taken
+                if self.pace.gathers and 0 < taken < self.pace.claim_size:
+                    stop_at = now
                 # Nothing to claim is not asked about again with every answer.
                 claim_at = now if taken else now + self.pace.look_seconds
             if idle and not taken:

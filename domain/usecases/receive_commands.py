@@ -26,7 +26,7 @@ from domain.model.money import Currency
 from domain.model.order import OrderStatus
 from domain.model.policy import ProviderPolicy
 from domain.model.rejection import RejectionStatus
-from domain.ports.persistence import Conflict, Stored, UnitOfWork, UnitOfWorkFactory
+from domain.ports.persistence import Conflict, Keeper, Stored, UnitOfWork, UnitOfWorkFactory
 from domain.ports.queue import Hints
 from domain.rules.commands import CommandRefused, apply_command
 from domain.rules.draft import Draft
@@ -88,6 +88,7 @@ class ReceiveCommands:
     policies: Mapping[str, ProviderPolicy]
     currencies: Callable[[str], Mapping[str, Currency]]  # provider -> {code: currency}
     register_orders: RegisterOrders
+    keeper: Keeper
     hints: Hints
     channel: str = "message"
 
@@ -117,7 +118,7 @@ class ReceiveCommands:
 
         What cannot be kept so plainly, as what was said before, is looked at now.
         """
-        if again(self.unit_of_work, lambda uow: uow.inbox.keep(received)):
+        if self.keeper(received):
             self.hints.hint(Work.COMMAND)
             return
         self([received])
@@ -129,7 +130,7 @@ class ReceiveCommands:
         known = [r for r in received if r.command.merchant in merchants]
         stored = list(zip(known, uow.inbox.put(known), strict=True))
         fresh = [(r, s) for r, s in stored if not s.repeat and not s.conflict]
-        refused = self.register_orders(uow, [_kept(r, s) for r, s in fresh])
+        refused = self.register_orders(uow, [_kept(r, s) for r, s in fresh], merchants)
         # Its sender is told, now or by what is kept of it: the key is free for a better message.
         uow.inbox.forget([outcome.command for outcome in refused])
         said = {s.id: r for r, s in fresh}

@@ -46,11 +46,12 @@ class RegisterOrders:
     policies: Mapping[str, ProviderPolicy]
     currencies: Callable[[str], Mapping[str, Currency]]  # provider -> {code: currency}
 
-    def __call__(self, uow: UnitOfWork, many: Sequence[Kept]) -> Sequence[CommandOutcome]:
+    def __call__(
+        self, uow: UnitOfWork, many: Sequence[Kept], merchants: Mapping[str, Merchant]
+    ) -> Sequence[CommandOutcome]:
         """Write the orders and conclude their registrations; return why others are refused, which is not written."""
         if not many:
             return []
-        merchants = uow.merchants.get_many(kept.command.merchant for kept in many)
         built = self._screen(uow, self._build(uow, many, merchants), merchants)
         accepted = [one for one in built if isinstance(one, _Accepted)]
         rejected = [one for one in built if isinstance(one, _Rejected)]

@@ -330,10 +330,7 @@ class TestARefusedMessage:
 
 
 def keep(bench: Bench, command: Received) -> bool:
-    with bench.units() as uow:
-        kept = uow.inbox.keep(command)
-        uow.commit()
-    return kept
+    return bench.keeper(command)
 
 
 class TestACommandThatIsOnlyKept:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -9,7 +10,9 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DataError, IntegrityError
 
+from adapters.persistence.keeper import SqlKeeper
 from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
+from domain.model.command import Received
 from domain.model.due_work import Claim, Claimed, Due, Lane, LaneFamily, Work
 from domain.model.mail import Correspondent
 from domain.model.master_data import MasterKind
@@ -64,6 +67,10 @@ class Bench(ABC):
     violation: tuple[type[Exception], ...]
     clock: Clock
     units: Watched
+
+    @abstractmethod
+    def keeper(self, received: Received) -> bool:
+        """Keep a command as one that waits."""
 
     @abstractmethod
     def tables(self) -> Tables:
@@ -163,6 +170,12 @@ class MemoryBench(Bench):
         self._store = FakeStore(self.clock)
         self.units = Watched(self._store)
 
+    def keeper(self, received: Received) -> bool:
+        with self._store() as uow:
+            kept = uow.inbox.keep(received)
+            uow.commit()
+        return kept
+
     def tables(self) -> Tables:
         return self._store.tables
 
@@ -206,6 +219,10 @@ class SqlBench(Bench):
         self.engine = engine
         self.clock = Clock()
         self.units = Watched(SqlUnitOfWorkFactory(engine, clock=self.clock))
+
+    def keeper(self, received: Received) -> bool:
+        with closing(SqlKeeper(self.engine, clock=self.clock)) as keeper:
+            return keeper(received)
 
     def add_merchant(self, merchant: Merchant) -> None:
         values = {

@@ -10,6 +10,7 @@ from adapters import messages
 from adapters.currencies import of_iso_4217
 from adapters.persistence import merchants
 from adapters.persistence.columns import run
+from adapters.persistence.keeper import SqlKeeper
 from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
 from domain.model.answer import Answer
 from domain.model.due_work import Claimed, LaneFamily, Work
@@ -48,6 +49,7 @@ class Store:
             policies=policies,
             currencies=_currencies,
             register_orders=RegisterOrders(policies=policies, currencies=_currencies),
+            keeper=SqlKeeper(engine),
             hints=NoHints(),
         )
         with self.unit_of_work() as uow:

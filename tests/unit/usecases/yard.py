@@ -68,6 +68,7 @@ class Yard:
             policies=self.policies,
             currencies=currencies,
             register_orders=self._registering(),
+            keeper=self.bench.keeper,
             hints=self.hints,
         )
 
