@@ -1,5 +1,6 @@
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -200,6 +201,42 @@ class TestARegistrationThatComesAlone:
             "o0", "o1", "o2", "o4", "o5", "o6",
         }  # fmt: skip
         assert [row.order for row in yard.bench.tables().inbox.values() if row.state == "waiting"] == ["o3"]
+
+
+class MoreComes:
+    """Another order comes alone whenever one was registered, as often as it is told."""
+
+    def __init__(self, yard: Yard, times: int) -> None:
+        self._yard = yard
+        self._inner = yard.applying()
+        self._left = times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def committed(self) -> None:
+        self._inner.committed()
+        if self._left:
+            self._yard.keep(a_registration(order=f"more-{self._left}", reference=f"pay-{self._left}"))
+            self._left -= 1
+
+
+class TestADrainThatGathers:
+    @pytest.mark.parametrize(("gathers", "worked"), [(False, 4), (True, 1)])
+    def test_leaves_what_comes_meanwhile_to_the_next(self, yard: Yard, *, gathers: bool, worked: int) -> None:
+        yard.bench.lane("shop", LaneFamily.MERCHANT)
+        yard.pace = replace(yard.pace, gathers=gathers)
+        yard.keep(a_registration())
+
+        assert yard.drain(MoreComes(yard, times=3)) == worked
+
+    def test_goes_on_while_its_claims_are_full(self, yard: Yard) -> None:
+        yard.bench.lane("shop", LaneFamily.MERCHANT)
+        yard.pace = replace(yard.pace, gathers=True, claim_size=2)
+        for number in range(5):
+            yard.keep(a_registration(order=f"o{number}", reference=f"p{number}"))
+
+        assert yard.apply_waiting() == 5
 
 
 class SlowToSave:
