@@ -14,6 +14,12 @@ _FIND: Final = f"""
 SELECT m.merchant, m.kind, m.key, m.type, m.options FROM {_PLACES.table}
 JOIN master_data m ON m.merchant = c.merchant AND m.kind = c.kind AND m.key = c.key
 """
+# Who screens bills, and who changes what they are screened by, wait for one another: so the change sees what was
+# rejected without it, and tries that again. A merchant's changes come one after another.
+_SCREENING: Final = """
+SELECT pg_advisory_xact_lock_shared(7207, hashtext(merchant)) FROM unnest(%(merchants)s::text[]) AS c(merchant)
+"""
+_CHANGING: Final = "SELECT pg_advisory_xact_lock(7207, hashtext(%(merchant)s))"
 _NEXT_VERSION: Final = """
 SELECT coalesce(max(version), 0) + 1 FROM master_data_versions WHERE merchant = %(merchant)s AND kind = %(kind)s
 """
@@ -43,12 +49,16 @@ class SqlMasterData:
 
     def find(self, places: Iterable[Place]) -> Mapping[Place, Entry]:
         wanted = set(places)
-        rows = run(self._connection, _FIND, _PLACES.parameters(wanted)) if wanted else ()
+        if not wanted:
+            return {}
+        run(self._connection, _SCREENING, {"merchants": sorted({merchant for merchant, _, _ in wanted})})
+        rows = run(self._connection, _FIND, _PLACES.parameters(wanted))
         return {(row[0], MasterKind(row[1]), row[2]): _entry(row) for row in rows}
 
     def put(self, merchant: str, kind: MasterKind, entries: Sequence[Entry], *, actor: str) -> Sequence[Entry]:
         last = {entry.key: entry for entry in entries}
         of_kind = {"merchant": merchant, "kind": kind}
+        run(self._connection, _CHANGING, of_kind)
         version = run(self._connection, _NEXT_VERSION, of_kind).scalar_one()
         about = {**of_kind, "version": version, "actor": actor, "now": self._now}
         rows = [(entry.key, entry.type, to_json(entry.options)) for entry in last.values()]

@@ -68,8 +68,8 @@ ORDER BY id DESC LIMIT 1
 """
 
 _PAIRS: Final = Columns("c", provider="text", reference="text")
-# Registrations and reports of timeouts meet in so many places, by their payment. Registrations share a place with one
-# another; a report, which is rare and short, has its own for itself.
+# Whoever names a payment meets the others in so many places. Registrations share a place with one another: the key of
+# `transactions` is between them. Who may name it in another table, in a report or a rejection, is there for itself.
 _PLACES: Final = f"""
 (SELECT DISTINCT hashtext(concat(c.provider, ':', c.reference)) & 63 AS place FROM {_PAIRS.table} ORDER BY 1) p
 """
@@ -186,9 +186,9 @@ class SqlOrders:
         rows = run(self._connection, _LOCK_PAYMENTS, parameters).fetchall()
         return {(order.transaction.provider, order.transaction.reference): order for order in self._whole(rows)}
 
-    def taken(self, payments: Iterable[tuple[str, str]], *, reporting: bool = False) -> Mapping[tuple[str, str], Named]:
+    def taken(self, payments: Iterable[tuple[str, str]], *, alone: bool = False) -> Mapping[tuple[str, str], Named]:
         parameters = _PAIRS.parameters(payments)
-        run(self._connection, _MEET_ALONE if reporting else _MEET, parameters)
+        run(self._connection, _MEET_ALONE if alone else _MEET, parameters)
         return {
             (provider, reference): Named(
                 merchant=merchant,

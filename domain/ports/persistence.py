@@ -103,11 +103,12 @@ class Orders(Protocol):
     def next_ids(self, count: int) -> Sequence[int]:
         """Return fresh ids for new orders, or for other subjects."""
 
-    def taken(self, payments: Iterable[tuple[str, str]], *, reporting: bool = False) -> Mapping[tuple[str, str], Named]:
+    def taken(self, payments: Iterable[tuple[str, str]], *, alone: bool = False) -> Mapping[tuple[str, str], Named]:
         """Return {(provider, reference): who has named it before}; those that nobody has are left out.
 
-        A reversal among them cannot end before this unit of work does. Who registers an order of a payment and who is
-        `reporting` its timeout wait for one another here, so that the second sees what the first has done.
+        A reversal among them cannot end before this unit of work does. Who registers orders of payments, and who may
+        name one of them elsewhere (its timeout is reported, its transaction rejected) and so is here `alone`, wait for
+        one another, so that the second sees what the first has done.
         """
 
     def known(self, orders: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:

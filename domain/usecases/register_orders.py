@@ -74,7 +74,9 @@ class RegisterOrders:
 
     def _build(self, uow: UnitOfWork, many: Sequence[Kept], merchants: Mapping[str, Merchant]) -> "list[_Built]":
         known = {*uow.orders.known(kept.name for kept in many), *uow.rejections.known(kept.name for kept in many)}
-        taken = dict(uow.orders.taken(kept.payment for kept in many))
+        # What may be rejected names its payment in another table than an order does.
+        alone = any(merchant.checks for merchant in merchants.values())
+        taken = dict(uow.orders.taken([kept.payment for kept in many], alone=alone))
         built: list[_Built] = []
         for kept, key in zip(many, uow.orders.next_ids(len(many)), strict=True):
             command = kept.command

@@ -29,7 +29,7 @@ def report_timeout(
         Conflict: a concurrent unit of work was first with this payment; run the unit of work again.
     """
     payment = (command.provider, command.reference)
-    named = uow.orders.taken([payment], reporting=True).get(payment)
+    named = uow.orders.taken([payment], alone=True).get(payment)
     if named is not None and named.merchant != command.merchant:
         raise CommandRefused("reference", f"another merchant has named {command.reference!r} before")
     if named is not None and named.by_report:

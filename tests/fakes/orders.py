@@ -48,7 +48,7 @@ class FakeOrders:
         self,
         payments: Iterable[tuple[str, str]],
         *,
-        reporting: bool = False,  # noqa: ARG002 - nobody else is there
+        alone: bool = False,  # noqa: ARG002 - nobody else is there
     ) -> Mapping[tuple[str, str], Named]:
         orders = self._by_payment()
         reversals = {(r.provider, r.reference): r for r in self._tables.reversals.values()}

@@ -9,11 +9,15 @@ import pytest
 from sqlalchemy import Engine, text
 
 from domain.model.answer import Record
+from domain.model.command import PutMasterData, RegisterOrder
 from domain.model.due_work import Due, Work
+from domain.model.master_data import Entry, MasterKind
 from domain.model.order import Order
+from domain.model.rejection import Reason, Rejection
 from domain.model.reversal import ReversalDecision
 from domain.model.transaction import ReversalOutcome
-from tests.builders import NOON, PAYMENT, PROVIDER, a_new, a_record, a_report, a_reversal, an_order
+from domain.rules.sanity import rejection_of
+from tests.builders import NOON, PAYMENT, PROVIDER, a_merchant, a_new, a_record, a_report, a_reversal, an_order
 from tests.fakes.bench import Bench, SqlBench
 from tests.fakes.calls import Script
 from tests.unit.usecases.yard import WIDE, Yard, a_cancel, a_registration
@@ -168,7 +172,7 @@ class TestATimeoutThatIsReportedWhileItsOrderIsRegistered:
         yard = yards(engine, 1)[0]
 
         with ThreadPoolExecutor(1) as threads, bench.units() as uow:
-            assert uow.orders.taken([(PROVIDER, PAYMENT)], reporting=True) == {}
+            assert uow.orders.taken([(PROVIDER, PAYMENT)], alone=True) == {}
             registering = threads.submit(yard.receive, a_registration())
             wait_until_one_waits(engine)
             uow.reversals.open(a_reversal(), Due(work=Work.REVERSE, at=NOON), actor="merchant:shop")
@@ -185,6 +189,73 @@ class TestATimeoutThatIsReportedWhileItsOrderIsRegistered:
             yard.receive(a_registration(order="o-2", reference="pay-2"))
 
         assert yard.the_order().reference == "o-2"
+
+
+def _in_an_unknown_store() -> RegisterOrder:
+    return a_registration(merchant="checked", bill={"number": "B-1", "store": "north"})
+
+
+def _rejected_for_its_store(key: int) -> Rejection:
+    command = _in_an_unknown_store()
+    reason = Reason(kind=MasterKind.STORES, key="north", message="is not registered")
+    merchant = a_merchant(id="checked", sanity_queue=True)
+    return rejection_of(command, (reason,), id=key, merchant=merchant, body={"order": command.order}, now=NOON)
+
+
+class TestABillThatIsScreenedWhileSomebodyElseIsAtIt:
+    @pytest.fixture
+    def checked(self, bench: Bench, engine: Engine) -> Yard:
+        bench.add_merchant(
+            a_merchant(id="checked", checks=frozenset({MasterKind.STORES}), sanity_queue=True, auto_retrigger=True)
+        )
+        return yards(engine, 1)[0]
+
+    def test_loses_its_payment_to_the_order_that_is_being_registered(
+        self, bench: Bench, engine: Engine, checked: Yard
+    ) -> None:
+        with ThreadPoolExecutor(1) as threads, bench.units() as uow:
+            uow.orders.taken([(PROVIDER, PAYMENT)])
+            screened = threads.submit(checked.receive, _in_an_unknown_store())
+            wait_until_one_waits(engine)
+            order = an_order(id=uow.orders.next_ids(1)[0])
+            uow.orders.register([a_new(order, Due(work=Work.POLL, at=NOON))])
+            uow.commit()
+            screened.result(TOGETHER)
+
+        assert bench.tables().rejections == {}
+        assert [row.merchant for row in bench.tables().refused.values()] == ["checked"]
+
+    @pytest.mark.usefixtures("checked")
+    def test_is_tried_again_by_the_master_data_that_came_meanwhile(self, bench: Bench, engine: Engine) -> None:
+        store = PutMasterData(merchant="checked", kind=MasterKind.STORES, entries=(Entry(key="north"),))
+        with ThreadPoolExecutor(1) as threads, bench.units() as uow:
+            assert uow.master_data.find([("checked", MasterKind.STORES, "north")]) == {}
+            mending = threads.submit(yards(engine, 1)[0].receive, store)
+            wait_until_one_waits(engine)
+            uow.rejections.store([_rejected_for_its_store(uow.orders.next_ids(1)[0])], actor="merchant:checked")
+            uow.commit()
+            mending.result(TOGETHER)
+
+        assert len(bench.tables().retriggers) == 1
+
+    @pytest.mark.usefixtures("checked")
+    def test_lets_changes_of_its_master_data_come_one_after_another(self, engine: Engine) -> None:
+        stores = [
+            PutMasterData(merchant="checked", kind=MasterKind.STORES, entries=(Entry(key=f"s{number}"),))
+            for number in range(8)
+        ]
+        together = Barrier(len(stores))
+
+        def put(yard: Yard, store: PutMasterData) -> None:
+            together.wait(TOGETHER)
+            yard.receive(store)
+
+        with ThreadPoolExecutor(len(stores)) as threads:
+            list(threads.map(put, yards(engine, len(stores)), stores))
+
+        with engine.connect() as connection:
+            versions = connection.execute(text("SELECT version FROM master_data_versions ORDER BY version")).scalars()
+            assert list(versions) == list(range(1, len(stores) + 1))
 
 
 class TestAReversalThatEndsWhileItsOrderIsRegistered:
