@@ -123,6 +123,7 @@ REFUSED: Mapping[str, str] = {
     "closed_by_somebody": "UPDATE cases SET closed_at = now()",
     "cases.kind": "UPDATE cases SET kind = 'HEADACHE'",
     "case_entries.kind": "UPDATE case_entries SET kind = 'rumour'",
+    "endpoint_entries.step": "UPDATE endpoint_entries SET step = 'lost'",
     "inbox.state": "UPDATE inbox SET state = 'lost'",
     "master_data.kind": "UPDATE master_data SET kind = 'weather'",
     "master_data.type": "UPDATE master_data SET type = 'list'",
@@ -196,6 +197,9 @@ class TestACheckOfATable:
             connection.execute(text("INSERT INTO reversal_intents VALUES (999, 1, 'k', false, NULL, false, now())"))
             for statement in _OF_THE_SANITY_QUEUE.split(";"):
                 connection.execute(text(statement))
+            connection.execute(
+                text("INSERT INTO endpoint_entries (endpoint, actor, step) SELECT id, 'a', 'added' FROM endpoints")
+            )
             connection.execute(text("INSERT INTO api_keys (merchant, hash) VALUES ('shop', 'h')"))
             connection.execute(text("INSERT INTO key_budgets VALUES ('h', 1, true, now())"))
             connection.execute(

@@ -169,7 +169,8 @@ def rows(application: Application, query: str) -> list[tuple[Any, ...]]:
 
 
 def drained(application: Application, holds: str) -> bool:
-    """Do what is due of reversals and polls; return whether the query finds something then."""
+    """Do what is due of the inbox, reversals and polls; return whether the query finds something then."""
+    application.drain("sweeps")
     application.drain("reversals")
     application.drain("polling")
     return bool(rows(application, holds))
