@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from adapters.messages.models import (
     CancelOrder,
     CheckoutCompleted,
@@ -16,8 +18,9 @@ from adapters.messages.models import (
     ResolveOrder,
     ReverseNow,
 )
+from adapters.messages.reasons import field_errors
 from adapters.messages.sanity import MarkFailed, PutMasterData, RetriggerRejected
-from domain.model.command import Command
+from domain.model.command import Command, UnreadableBody
 
 BY_NAME: Final[Mapping[str, type[Message]]] = MappingProxyType(
     {
@@ -45,6 +48,9 @@ def command_of(name: str, body: Mapping[str, Any]) -> Command:
 
     Raises:
         KeyError: no message has this name.
-        ValueError: the body does not hold what this version of the message needs.
+        UnreadableBody: the body does not hold what this version of the message needs.
     """
-    return BY_NAME[name].model_validate(dict(body)).command()
+    try:
+        return BY_NAME[name].model_validate(dict(body)).command()
+    except ValidationError as error:
+        raise UnreadableBody(field_errors(error)) from None

@@ -20,7 +20,10 @@ _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 MOST_SECONDS: Final = 10 * 366 * 24 * 3600
 # What a message holds free of form, and the levels around it, stay within the 16 that are allowed.
 _FREE_DEPTH: Final = 12
+# The database keeps a number by its digits: 1e22 comes back as an integer, so both have the same bound.
 _LARGEST_NUMBER: Final = 10**18
+# What clients make of an address that holds one of these is another address.
+_STEPS_OF_PATHS: Final = frozenset({".", ".."})
 
 
 def storable(text: str) -> str:
@@ -32,12 +35,27 @@ def storable(text: str) -> str:
     return text
 
 
+def said(text: str) -> str:
+    """Return the text if there is anything to read in it."""
+    storable(text)
+    if not any(one.isprintable() and not one.isspace() for one in text):
+        raise ValueError("is blank")
+    return text
+
+
 def identifier(text: str) -> str:
     storable(text)
     if not text.isprintable():
         raise ValueError("holds a control character")
     if not text.strip():
         raise ValueError("is blank")
+    return text
+
+
+def _name(text: str) -> str:
+    identifier(text)
+    if text in _STEPS_OF_PATHS:
+        raise ValueError("should be neither . nor .., which no address can hold")
     return text
 
 
@@ -109,17 +127,19 @@ def _check_scalar(value: Any) -> None:
         storable(value)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError("holds a number that is not finite")
-    elif isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
+    elif isinstance(value, int | float) and abs(value) > _LARGEST_NUMBER:
         raise ValueError("holds a number that is too large")
     elif not (value is None or isinstance(value, str | int | float | dict | list)):
         raise ValueError(f"holds a {type(value).__name__}, which is not JSON")
 
 
-Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(identifier)]
-Reference = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(identifier)]
+Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_name)]
+Reference = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_name)]
 Customer = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(identifier)]
 Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(identifier)]
 Prose = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(storable)]
+# What a person decides by it stands in the record, so it has to say something.
+Grounds = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(said)]
 Amount = Annotated[
     str,
     AfterValidator(_amount),

@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from adapters.messages.fields import Identifier, Prose, identifier
+from adapters.messages.fields import Grounds, Identifier, identifier
 from adapters.messages.models import Message, Part
 from domain.model import command as commands
 from domain.model.command import Command
@@ -74,6 +74,9 @@ class PutMasterData(Message):
 
 
 class RetriggerRejected(Message):
+    # Each field leaves something out, so one that was misspelt would mean everything.
+    model_config = ConfigDict(extra="forbid")
+
     name: ClassVar[str] = commands.RetriggerRejected.name
 
     retrigger: Annotated[Identifier, AfterValidator(_retrigger)]
@@ -97,7 +100,7 @@ class MarkFailed(Message):
     name: ClassVar[str] = commands.MarkFailed.name
 
     transactions: list[RejectionId] = Field(min_length=1, max_length=MOST)
-    note: Prose | None = None
+    note: Grounds | None = None
 
     def command(self) -> Command:
         return commands.MarkFailed(

@@ -11,18 +11,30 @@ import { connect as connectTls } from "node:tls";
 import { pathToFileURL } from "node:url";
 
 const PATIENCE_MS = 10_000;
+const QUEUES = ["intake", "sanity"];
+
+/** The name is none that Trueup reads: on another list the message would lie for ever. */
+export class UnknownTask extends Error {}
 
 /** Put a task with these fields on the queue that its name begins with; resolves when the broker has it. */
 export async function send(brokerUrl, task, fields) {
+  const queue = queueOf(task);
   const url = new URL(brokerUrl);
   const commands = [];
   if (url.password) {
     commands.push(["AUTH", ...(url.username ? [decodeURIComponent(url.username)] : []), decodeURIComponent(url.password)]);
   }
   commands.push(["SELECT", url.pathname.slice(1) || "0"]);
-  const queue = task.split(".")[0];
   commands.push(["LPUSH", queue, JSON.stringify(message(queue, task, fields))]);
   await converse(url, commands);
+}
+
+function queueOf(task) {
+  const queue = QUEUES.find((name) => task.startsWith(`${name}.`));
+  if (queue === undefined) {
+    throw new UnknownTask(`a task's name begins with ${QUEUES.map((name) => `${name}.`).join(" or ")}: ${task} does not`);
+  }
+  return queue;
 }
 
 /** Celery's message, protocol 2, as kombu writes it into a list. */
@@ -87,6 +99,6 @@ if (process.argv[1] && import.meta.url === pathToFileURL(realpathSync(process.ar
     await send(brokerUrl, task, JSON.parse(fields));
   } catch (error) {
     console.error(`not sent: ${error.message}`);
-    process.exit(1);
+    process.exit(error instanceof UnknownTask ? 2 : 1);
   }
 }

@@ -1,10 +1,11 @@
 """Commands: what producers, merchants and operators ask for, already validated in form."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeAlias
 
+from domain.model.errors import DomainError
 from domain.model.master_data import Entry, MasterKind
 from domain.model.order import CanceledBy, PaymentKind
 from domain.model.reversal import TimeoutCause
@@ -174,6 +175,14 @@ class Received:
 class FieldError:
     field: str
     reason: str
+
+
+class UnreadableBody(DomainError):
+    """What was kept of a message says no command any more; every field that is wrong has its reason."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(f"{error.field}: {error.reason}" for error in errors))
+        self.errors = tuple(errors)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

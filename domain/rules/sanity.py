@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -18,6 +18,14 @@ Bill = Mapping[str, Any]
 LONGEST_OPTION: Final = 256
 _SHOWN: Final = 80
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+# RFC 3339, 5.6: `full-date`, or `date-time`. Python's own reader takes more, and not the same in every version.
+_DATE: Final = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d)"
+    r"([Tt ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d|60)(\.\d+)?"
+    r"([Zz]|(?P<sign>[+-])(?P<hours>[01]\d|2[0-3]):(?P<minutes>[0-5]\d)))?",
+    re.ASCII,
+)
+_DAY_MINUTES: Final = 24 * 60
 
 
 def _keys(items: Iterable[Mapping[str, Any]]) -> list[tuple[str, Any]]:
@@ -54,10 +62,21 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_date(value: Any) -> bool:
+    read = _DATE.fullmatch(value) if isinstance(value, str) else None
+    if read is None:
+        return False
     try:
-        return isinstance(value, str) and bool(datetime.fromisoformat(value))
+        date.fromisoformat(read["day"])
     except ValueError:
         return False
+    return read["second"] != "60" or _ends_a_day(read)
+
+
+def _ends_a_day(read: re.Match[str]) -> bool:
+    """Whether it is the last minute of a day in UTC, where alone a second may leap."""
+    minutes = int(read["hour"]) * 60 + int(read["minute"])
+    offset = int(read["hours"] or 0) * 60 + int(read["minutes"] or 0)
+    return (minutes - (-offset if read["sign"] == "-" else offset)) % _DAY_MINUTES == _DAY_MINUTES - 1
 
 
 # What a field of each type may hold. What an enum may hold are its options.

@@ -6,7 +6,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from domain.model.command import Command, RegisterOrder
+from domain.model.command import Command, RegisterOrder, UnreadableBody
 from domain.model.due_work import Claim, Claimed, Due, Lane, LaneLimits, Work
 from domain.model.merchant import Merchant
 from domain.model.money import Currency
@@ -136,6 +136,8 @@ class ReprocessRejected:
         """Return the command as it came, or why it can no longer be understood."""
         try:
             command = self.command_of(RegisterOrder.name, rejection.body)
+        except UnreadableBody as error:
+            return str(error)
         except Exception as error:  # noqa: BLE001 - a message that fails is set apart with the error
             return summary_of(error)
         assert isinstance(command, RegisterOrder)

@@ -112,13 +112,15 @@ class TestTheExampleForNode:
         for arguments, status, said in (
             ((), 2, "usage"),
             ((broker.url, "intake.register_order", "{"), 1, "JSON"),
+            ((broker.url, "orders.register_order", "{}"), 2, "begins with intake. or sanity."),
+            ((broker.url, "intake", "{}"), 2, "begins with intake. or sanity."),
             ((f"redis://127.0.0.1:{free_ports(1)[0]}/0", "intake.register_order", "{}"), 1, "ECONNREFUSED"),
             ((re.sub("//.*@", "//:wrong@", broker.url), "intake.register_order", "{}"), 1, "WRONGPASS"),
         ):
             done = produce(*arguments)
             assert done.returncode == status, (arguments, done.stderr)
             assert said in done.stderr
-        assert broker.depth("intake") == 0
+        assert broker.depth("intake") == broker.depth("orders") == 0
 
 
 def a_payment() -> dict[str, object]:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, event
 from adapters import messages
 from adapters.currencies import of_iso_4217
 from adapters.persistence import merchants
+from adapters.persistence.columns import run
 from adapters.persistence.verify import verify
 from domain.usecases.drain import Drain, Pace
 from domain.usecases.reprocess_rejected import ReprocessRejected
@@ -202,3 +203,15 @@ class TestIntake:
         assert len(sent) == statements
         [(rejected,)] = store.ask("SELECT count(*) FROM rejections")
         assert rejected == (1000 if checks else 0)
+
+
+class TestARetrigger:
+    def test_says_field_and_reason_of_what_can_no_longer_be_read(self, store: Store) -> None:
+        large = "jsonb_set(body, '{bill,source}', '{\"n\": 1e300}')"
+        with store.engine.begin() as connection:
+            run(connection, f"UPDATE rejections SET body = {large} WHERE id = {_of('waiting')}", {})
+
+        reprocess(store)
+
+        why = "bill.source.n: holds a number that is too large"
+        assert store.ask("SELECT why FROM retrigger_items WHERE why IS NOT NULL") == [(why,)]

@@ -17,6 +17,39 @@ K = MasterKind
 ALL = tuple(MasterKind)
 Known = Mapping[tuple[MasterKind, str], Entry]
 
+DATES = [
+    "2026-01-31",
+    "2028-02-29",
+    "2026-01-31T12:00:00Z",
+    "2026-01-31t12:00:00.123456789123z",
+    "2026-01-31T23:59:59-23:59",
+    "2026-02-28T23:59:60Z",
+    "2026-12-31T15:59:60.5-08:00",
+    "2027-01-01T05:29:60+05:30",
+]
+NO_DATES = [
+    "2026-02-30",
+    "2026-02-29T12:00:00Z",
+    "2026-02-28T10:00:00",
+    "2026-02-28T10:00Z",
+    "2026-02-28T24:00:00Z",
+    "2026-02-28T12:00:60Z",
+    "2026-02-28T23:59:60+01:00",
+    "2026-02-28T23:59:61Z",
+    "2026-02-28T10:00:00+0100",
+    "2026-02-28T10:00:00+24:00",
+    "2026-02-28T",
+    "20260228",
+    "2026-W01-1",
+    "2026-060",
+    "٢٠٢٦-01-31",
+    "2026-01-31\n",
+    "0000-01-01",
+    "January",
+    20260131,
+    True,
+]
+
 
 def against(bill: Bill | None, *entries: tuple[MasterKind, Entry], checks: tuple[MasterKind, ...] = ALL) -> Any:
     known = {(kind, entry.key): entry for kind, entry in entries}
@@ -101,7 +134,7 @@ class TestAField:
             (FieldType.STRING, ["", "a"], [1, True, [], {}]),
             (FieldType.NUMBER, [1, -1.5, "12.30", "-7"], ["", "1e3", "x", True, "1,5", []]),
             (FieldType.BOOLEAN, [True, False], ["true", 0, 1]),
-            (FieldType.DATE, ["2026-01-31", "2026-01-31T12:00:00Z"], ["2026-02-30", "January", 20260131, True]),
+            (FieldType.DATE, DATES, NO_DATES),
             (None, ["a", 1, True, [1], {"a": 1}], []),
         ],
     )

@@ -91,6 +91,15 @@ class TestARetrigger:
 
         assert accepted.key == "r-7"
 
+    @pytest.mark.parametrize("misspelt", [{"transaction": ["12"]}, {"dryrun": True}])
+    def test_with_a_field_that_is_not_known_is_refused_for_it_would_mean_everything(
+        self, misspelt: dict[str, Any]
+    ) -> None:
+        parsed = received("sanity.retrigger", retrigger="r-7", **misspelt)
+
+        assert parsed.accepted == ()
+        assert [error.field for error in parsed.refused[0].errors] == list(misspelt)
+
     def test_of_other_transactions_has_other_content(self) -> None:
         one, same, other = (
             received("sanity.retrigger", retrigger="r-7", transactions=ids).accepted[0].content
