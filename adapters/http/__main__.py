@@ -8,6 +8,7 @@ import uvicorn
 from adapters.bootstrap import open_application
 from adapters.http.app import make_app
 from adapters.http.desk import Desk, webhook_of
+from adapters.http.protocol import ProblemProtocol
 from adapters.persistence.keys import Budget
 from config import logging
 from config.kept import ADMIN_KEY, kept_secret
@@ -48,6 +49,7 @@ def _serve(settings: Settings) -> None:
     try:
         uvicorn.run(
             make_app(desk, threads=_CONNECTIONS),
+            http=ProblemProtocol,
             host=settings.http_address.host,
             port=settings.http_address.port,
             log_config=None,

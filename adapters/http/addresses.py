@@ -26,6 +26,11 @@ def address_of_master_data(kind: str) -> str:
     return f"{PREFIX}/master-data/{kind}"
 
 
+def named(address: str, merchant: str) -> str:
+    """Return the address as an operator has to ask it: with whose thing it is."""
+    return f"{address}{'&' if '?' in address else '?'}{urlencode({'merchant': merchant})}"
+
+
 def _part(name: str) -> str:
     """Return a name as it stands in an address."""
     return quote(name, safe="")

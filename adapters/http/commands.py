@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.bootstrap import Told
-from adapters.http.addresses import address_of
+from adapters.http.addresses import address_of, named
 from adapters.http.answering import Body, Once, Single
 from adapters.http.desk import Desk, Here, Merchant
 from adapters.http.models import Rejected
@@ -70,7 +70,7 @@ class Commands:
 
     def about_order(self, name: str, order: str) -> Response:
         """Give a command about one order that is known, or may still be added; its fields are the body's."""
-        fields = own(self.body, merchant=self.merchant, order=order)
+        fields = self.own(order=order)
         with self.desk.reading() as connection:
             if listings.order_id(connection, self.merchant, order) is None:
                 self._check_may_wait(connection, name, order)
@@ -88,7 +88,38 @@ class Commands:
         with self.desk.reading() as connection:
             rejected = rejected_among(connection, self.merchant, [order]).get(order)
         address = address_of(order) if rejected is None else str(rejected["address"])
-        return accepted({"merchant": self.merchant, "order": order, "repeat": repeat, "rejected": rejected}, address)
+        said = {"merchant": self.merchant, "order": order, "repeat": repeat, "rejected": rejected}
+        return self.accepted(said, address)
+
+    def accepted(self, body: Mapping[str, Any], address: str) -> Response:
+        """Answer that something is kept, and where its sender finds it."""
+        location = address if self._is_merchants else named(address, self.merchant)
+        return JSONResponse(body, status_code=ACCEPTED, headers={"Location": location})
+
+    def own(self, **of_address: str) -> Mapping[str, Any]:
+        """Return the body's fields with what the key and the address name.
+
+        Raises:
+            Problem: the body names another.
+        """
+        return own(self.body, said_by=self._said_by, merchant=self.merchant, **of_address)
+
+    def anothers(self, fields: Mapping[str, Any]) -> Sequence[FieldError]:
+        """Say what is wrong with the merchant that fields name, if it is another than whose command it is."""
+        try:
+            own(fields, said_by=self._said_by, merchant=self.merchant)
+        except Problem as problem:
+            return problem.errors
+        return ()
+
+    @property
+    def _said_by(self) -> str:
+        """What names the merchant."""
+        return "key" if self._is_merchants else "address"
+
+    @property
+    def _is_merchants(self) -> bool:
+        return self.once.caller.operator is None
 
     def _check_may_wait(self, connection: Connection, name: str, order: str) -> None:
         """Let pass what waits for an order in the sanity queue; what failed for good is refused by its rule.
@@ -107,8 +138,8 @@ class Commands:
 
     def tell(self, name: str, many: Sequence[Mapping[str, Any]]) -> Sequence[Told]:
         """Keep commands of one name; return what became of each."""
-        named = self.once.key is not None and name in _NAMED_BY_REQUEST
-        key = f"idempotency-key:{self.once.key}" if named else None
+        by_request = self.once.key is not None and name in _NAMED_BY_REQUEST
+        key = f"idempotency-key:{self.once.key}" if by_request else None
         return self.desk.application.tell(
             name, many, trace=self.trace, channel="http", actor=self.once.caller.actor, key=key
         )
@@ -121,15 +152,15 @@ def commands_of(request: Request, desk: Here, merchant: Merchant, body: Body, on
 Giving = Annotated[Commands, Depends(commands_of)]
 
 
-def own(fields: Mapping[str, Any], **named: str) -> Mapping[str, Any]:
-    """Return the fields with what the key and the address name.
+def own(fields: Mapping[str, Any], *, said_by: str = "key", **named: str) -> Mapping[str, Any]:
+    """Return the fields with what the address names, and the merchant, which is `said_by` key or address.
 
     Raises:
         Problem: the body names another.
     """
     for field, value in named.items():
         if fields.get(field, value) not in (None, value):
-            of = "key" if field == "merchant" else "address"
+            of = said_by if field == "merchant" else "address"
             raise invalid(field, f"is not the one of the {of}, and may be left out")
     return {**fields, **named}
 
@@ -138,7 +169,3 @@ def refusal(told: Told, *, path: str = "") -> Problem:
     """Return what stands against a command: a field of it, or what is known."""
     errors = [FieldError(field=f"{path}{error.field}", reason=error.reason) for error in told.errors]
     return Problem(CONFLICT if told.conflict else INVALID, errors=errors)
-
-
-def accepted(body: Mapping[str, Any], address: str | None = None) -> Response:
-    return JSONResponse(body, status_code=ACCEPTED, headers={} if address is None else {"Location": address})

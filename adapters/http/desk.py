@@ -14,9 +14,9 @@ from standardwebhooks import Webhook
 from starlette.requests import Request
 
 from adapters.bootstrap import Application
-from adapters.http.problems import FORBIDDEN, TOO_MANY, UNAUTHENTICATED, Problem, invalid, wrong
+from adapters.http.problems import FORBIDDEN, NOT_FOUND, TOO_MANY, UNAUTHENTICATED, Problem, invalid, wrong
 from adapters.messages.fields import Identifier
-from adapters.persistence import keys
+from adapters.persistence import keys, merchants
 from adapters.persistence.keys import Budget
 from config.errors import UnusableSettings
 from config.providers import ProviderSettings
@@ -132,6 +132,7 @@ Operator = Annotated[Caller, Depends(operator_of)]
 
 
 def scope_of(
+    desk: Here,
     caller: Anybody,
     merchant: Annotated[
         Identifier | None, Query(description="Whose. An operator names it; a merchant's key has its own.")
@@ -140,8 +141,17 @@ def scope_of(
     """Return whose things may be seen: a merchant's key sees its own, an operator those named, or all.
 
     That the key names no other merchant has been checked for every route (`parameters.check_caller`).
+
+    Raises:
+        Problem: an operator names a merchant that is none.
     """
-    return caller.merchant if caller.merchant is not None else merchant
+    if caller.merchant is not None:
+        return caller.merchant
+    if merchant is not None:
+        with desk.reading() as connection:
+            if not merchants.exists(connection, merchant):
+                raise wrong(NOT_FOUND, "merchant", f"no merchant is called {merchant!r}")
+    return merchant
 
 
 Scope = Annotated[str | None, Depends(scope_of)]

@@ -3,15 +3,17 @@
 import re
 import secrets
 import time
+from collections import Counter
 from typing import Any, Final
 from urllib.parse import unquote
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.http.metrics import Requests
-from adapters.http.problems import on_bug
+from adapters.http.problems import GARBLED, Problem, answer_of, on_bug, wrong
 
 # No name of ours may hold a control character, so this one stands for a slash inside a name.
 _SLASH: Final = "\x1f"
@@ -47,7 +49,8 @@ class Envelope:
         began = time.monotonic()
         with structlog.contextvars.bound_contextvars(trace=scope["trace"]):
             try:
-                await self._app(inner, receive, answer)
+                doubt = _doubt_of(inner)
+                await (self._app if doubt is None else _refusal(doubt, scope["trace"]))(inner, receive, answer)
             except ClientDisconnect:
                 answer.status = _HUNG_UP
             except Exception as error:  # noqa: BLE001 - the last one: the caller gets an answer, the log the error
@@ -65,6 +68,24 @@ def route_of(scope: Scope) -> str:
     """Return the route's own pattern: what a client puts into an address is no label."""
     path: str | None = getattr(scope.get("route"), "path", None)
     return path or "none"
+
+
+def _doubt_of(scope: Scope) -> Problem | None:
+    """Say what of the headers a proxy before us may have read otherwise: who calls, or where the request ends."""
+    times = Counter(name for name, _ in scope["headers"])
+    if times[b"authorization"] > 1:
+        return wrong(GARBLED, "Authorization", "is there twice")
+    if times[b"content-length"] and times[b"transfer-encoding"]:
+        reason = "is there beside Transfer-Encoding, and only one of them can say where the body ends"
+        return wrong(GARBLED, "Content-Length", reason)
+    return None
+
+
+def _refusal(doubt: Problem, trace: str) -> Response:
+    """Return the answer to a request in doubt: what follows it on the connection may be a part of it."""
+    answer = answer_of(doubt, trace=trace)
+    answer.headers["Connection"] = "close"
+    return answer
 
 
 def _keep_slashes(scope: Scope) -> None:

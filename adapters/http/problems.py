@@ -47,6 +47,12 @@ class Kind:
 
 
 MALFORMED: Final = Kind("malformed-body", 400, "The body cannot be read as JSON", "The body should be JSON in UTF-8.")
+GARBLED: Final = Kind(
+    "malformed-request",
+    400,
+    "The request is no HTTP that can be understood without a doubt",
+    "Its first line, a header, or the parts of its body are not what HTTP/1.1 makes of them.",
+)
 UNAUTHENTICATED: Final = Kind(
     "unauthenticated", 401, "A key is needed, and none that is live was given", "Authorization should be: Bearer KEY."
 )
@@ -88,8 +94,8 @@ UNAVAILABLE: Final = Kind(
 )
 
 KINDS: Final = (
-    MALFORMED, UNAUTHENTICATED, BAD_SIGNATURE, FORBIDDEN, NOT_FOUND, NOT_ALLOWED, TOO_SLOW, CONFLICT, IN_FLIGHT,
-    TOO_LARGE, UNSUPPORTED, INVALID, REUSED, TOO_MANY, INTERNAL, UNAVAILABLE,
+    MALFORMED, GARBLED, UNAUTHENTICATED, BAD_SIGNATURE, FORBIDDEN, NOT_FOUND, NOT_ALLOWED, TOO_SLOW, CONFLICT,
+    IN_FLIGHT, TOO_LARGE, UNSUPPORTED, INVALID, REUSED, TOO_MANY, INTERNAL, UNAVAILABLE,
 )  # fmt: skip
 _OF_STATUS: Final[Mapping[int, Kind]] = MappingProxyType({kind.status: kind for kind in reversed(KINDS)})
 

@@ -43,10 +43,10 @@ class _Number(IntegerConvertor):
 register_url_convertor("int", _Number())
 
 _WORDS: Final = {
-    400: "The body is no JSON.",
+    400: "The body is no JSON, or the request is no plain HTTP.",
     401: "No live key was given.",
     403: "The key may not do that.",
-    404: "It is not there, or it is another merchant's.",
+    404: "It is not there, or it is another merchant's; or no merchant is called as an operator's `merchant` says.",
     408: "The body did not arrive in time.",
     409: "What is known stands against it, or a request under this `Idempotency-Key` is under way.",
     413: "The body is too large.",
@@ -56,7 +56,7 @@ _WORDS: Final = {
     500: "Something here is broken.",
     503: "The database does not answer.",
 }
-_EVERY: Final = (401, 403, 422, 429, 500, 503)
+_EVERY: Final = (401, 403, 404, 422, 429, 500, 503)
 _WITH_BODY: Final = (400, 408, 413, 415)
 
 __all__ = [

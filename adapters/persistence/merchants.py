@@ -9,7 +9,7 @@ from adapters.persistence import endpoints, keys
 from adapters.persistence.columns import run
 from adapters.persistence.keys import UnknownMerchant, lock
 
-__all__ = ["MerchantExists", "UnknownMerchant", "add", "add_endpoint", "change", "has_endpoint"]
+__all__ = ["MerchantExists", "UnknownMerchant", "add", "add_endpoint", "change", "exists", "has_endpoint"]
 
 # Also the names of the columns, so that no other can come into a statement.
 SETTINGS: Final = (
@@ -35,6 +35,10 @@ class MerchantExists(Exception):
 
     def __init__(self, merchant: str) -> None:
         super().__init__(f"there is a merchant {merchant!r} already")
+
+
+def exists(connection: Connection, merchant: str) -> bool:
+    return run(connection, "SELECT 1 FROM merchants WHERE id = %(id)s", {"id": merchant}).fetchone() is not None
 
 
 def add(connection: Connection, merchant: str, settings: Mapping[str, Any], *, url: str) -> tuple[keys.Key, str]:

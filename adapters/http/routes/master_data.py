@@ -6,7 +6,7 @@ from fastapi import Query
 from starlette.responses import Response
 
 from adapters.http.addresses import address_of_master_data
-from adapters.http.commands import ACCEPTED, Giving, accepted, own, refusal
+from adapters.http.commands import ACCEPTED, Giving, refusal
 from adapters.http.cursors import page, word_of
 from adapters.http.desk import Here, Merchant
 from adapters.http.requests import body_with
@@ -34,14 +34,14 @@ KeyCursor = Annotated[
 )
 def put(commands: Giving, kind: MasterKind) -> Response:
     """Say what bills may name from now on; keys that are not named stay as they are."""
-    fields = own(commands.body, merchant=commands.merchant, kind=kind.value)
+    fields = commands.own(kind=kind.value)
 
     def work() -> Response:
         [told] = commands.tell(PutMasterData.name, [fields])
         if told.errors:
             raise refusal(told)
         said = {"merchant": commands.merchant, "kind": kind.value, "repeat": told.repeat}
-        return accepted(said, address_of_master_data(kind))
+        return commands.accepted(said, address_of_master_data(kind))
 
     return commands.once(work)
 

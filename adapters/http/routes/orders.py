@@ -9,8 +9,9 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from adapters.bootstrap import Told
 from adapters.http import models
-from adapters.http.commands import ACCEPTED, Accepted, Giving, own, refusal
+from adapters.http.commands import ACCEPTED, Accepted, Giving, refusal
 from adapters.http.cursors import page, place_of
 from adapters.http.desk import Here, Merchant, Scope
 from adapters.http.problems import CONFLICT, INVALID, NOT_FOUND, Problem, invalid
@@ -41,7 +42,7 @@ _OF_ONE: Final = sorted(set(BY_NAME[RegisterOrder.name].model_fields) - {"mercha
 )
 def register(commands: Giving) -> Response:
     """Register an order, or up to 1,000 of which each stands or falls by itself."""
-    fields = own(commands.body, merchant=commands.merchant)
+    fields = commands.own()
     if "orders" in fields:
         return commands.once(lambda: _register_many(commands))
 
@@ -57,7 +58,7 @@ def register(commands: Giving) -> Response:
 def _register_many(commands: Giving) -> Response:
     orders = _orders_of(commands.body)
     merchant = commands.merchant
-    told = commands.tell(RegisterOrder.name, [own(order, merchant=merchant) for order in orders])
+    told = _tell_many(commands, orders)
     kept = [str(order["order"]) for order, one in zip(orders, told, strict=True) if not one.errors]
     with commands.desk.reading() as connection:
         rejected = rejected_among(connection, merchant, kept)
@@ -80,6 +81,14 @@ def _register_many(commands: Giving) -> Response:
         ]
         raise Problem(kind, "None of them was kept.", errors=errors[:_MOST_ERRORS])
     return JSONResponse({"merchant": merchant, "orders": items}, status_code=ACCEPTED)
+
+
+def _tell_many(commands: Giving, orders: Sequence[Mapping[str, Any]]) -> Sequence[Told]:
+    """Keep the orders that name no other merchant; return what became of each of them all."""
+    wrong = [commands.anothers(order) for order in orders]
+    good = [{**order, "merchant": commands.merchant} for order, errors in zip(orders, wrong, strict=True) if not errors]
+    told = iter(commands.tell(RegisterOrder.name, good) if good else ())
+    return [Told(errors=tuple(errors)) if errors else next(told) for errors in wrong]
 
 
 def _orders_of(body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from adapters.bootstrap import Told
 from adapters.http import models
 from adapters.http.addresses import address_of_rejected, address_of_retrigger
-from adapters.http.commands import ACCEPTED, Giving, accepted, own, refusal
+from adapters.http.commands import ACCEPTED, Giving, refusal
 from adapters.http.cursors import page, place_of
 from adapters.http.desk import Here, Merchant, Scope
 from adapters.http.envelope import unmasked
@@ -97,7 +97,7 @@ def show(desk: Here, scope: Scope, id: Id) -> Any:  # noqa: A002 - the address's
 )
 def retrigger(commands: Giving) -> Response:
     """Check rejected transactions again, the named ones or all that are pending, and add what is completely fixed."""
-    fields = own(commands.body, merchant=commands.merchant)
+    fields = commands.own()
 
     def work() -> Response:
         [told] = commands.tell(RetriggerRejected.name, [fields])
@@ -105,7 +105,7 @@ def retrigger(commands: Giving) -> Response:
             raise refusal(told)
         name = str(fields["retrigger"])
         said = {"merchant": commands.merchant, "retrigger": name, "dry_run": fields.get("dry_run") or False}
-        return accepted({**said, "repeat": told.repeat}, address_of_retrigger(name))
+        return commands.accepted({**said, "repeat": told.repeat}, address_of_retrigger(name))
 
     return commands.once(work)
 
@@ -124,7 +124,7 @@ def mark_failed(commands: Giving, id: Id) -> Response:  # noqa: A002
     """
     if commands.body.get("transactions") not in (None, [id], [str(id)]):
         raise invalid("transactions", "is not the one of the address, and may be left out")
-    fields = {**own(commands.body, merchant=commands.merchant), "transactions": [id]}
+    fields = {**commands.own(), "transactions": [id]}
     with commands.desk.reading() as connection:
         if sanity_queue.merchants_of(connection, [id]).get(id) != commands.merchant:
             raise Problem(NOT_FOUND)
@@ -134,7 +134,7 @@ def mark_failed(commands: Giving, id: Id) -> Response:  # noqa: A002
         if told.errors:
             raise _of_mark(told)
         said = {"merchant": commands.merchant, "rejection": str(id), "repeat": told.repeat}
-        return accepted(said, address_of_rejected(id))
+        return commands.accepted(said, address_of_rejected(id))
 
     return commands.once(work)
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from adapters.http import models
 from adapters.http.addresses import address_of_timeout
-from adapters.http.commands import ACCEPTED, Giving, accepted, own, refusal
+from adapters.http.commands import ACCEPTED, Giving, refusal
 from adapters.http.cursors import page, place_of
 from adapters.http.desk import Here, Scope
 from adapters.http.envelope import unmasked
@@ -45,7 +45,7 @@ _KEPT: Final[Mapping[str, Any]] = {"status_code": ACCEPTED}
 )
 def report(commands: Giving) -> Response:
     """Report a payment, cancel or void that got no adequate answer; the first report of a payment stands."""
-    fields = own(commands.body, merchant=commands.merchant)
+    fields = commands.own()
     return commands.once(lambda: _tell(commands, ReportTimeout.name, fields))
 
 
@@ -107,7 +107,9 @@ def _tell(commands: Giving, name: str, fields: Mapping[str, Any]) -> Response:
     if told.errors:
         raise refusal(told)
     named = {part: str(fields[part]) for part in ("merchant", "provider", "reference")}
-    return accepted({**named, "repeat": told.repeat}, address_of_timeout(named["provider"], named["reference"]))
+    return commands.accepted(
+        {**named, "repeat": told.repeat}, address_of_timeout(named["provider"], named["reference"])
+    )
 
 
 def _found(connection: Connection, reference: str, provider: str | None, merchant: str | None) -> Mapping[str, Any]:

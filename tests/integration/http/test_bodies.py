@@ -4,6 +4,7 @@ import gzip
 import json
 import socket
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -301,3 +302,50 @@ class TestAnIdempotencyKey:
         for key in ("a b", "x" * 201, '""'):
             answer = server.post("/v1/orders", an_order("A1"), headers={"Idempotency-Key": key})
             assert refused(answer, 422)["errors"][0]["field"] == "Idempotency-Key", key
+
+
+# {a request that is no plain HTTP: the header that is named}
+DOUBTFUL: dict[str, str | None] = {
+    "GARBAGE\r\n\r\n": None,
+    "POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n": None,
+    "GET /v1/orders HTTP/1.1\r\nHost: x\r\nX-Large: " + "x" * 70_000: None,
+    "GET /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n": "Authorization",
+    "POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": (
+        "Content-Length"
+    ),
+}
+
+
+class TestARequestThatLeavesADoubt:
+    def test_is_refused_as_everything_else_is_and_ends_the_connection(self, server: Server) -> None:
+        address = urlsplit(server.url)
+        for request, field in DOUBTFUL.items():
+            with socket.create_connection((address.hostname, address.port), timeout=30) as client:
+                client.sendall(request.encode())
+                said = b"".join(iter(partial(client.recv, 65536), b""))
+
+            head, _, body = said.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 400 "), (request[:60], said)
+            assert b"content-type: application/problem+json" in head
+            problem = json.loads(body)
+            assert problem["type"] == "urn:trueup:problem:malformed-request"
+            assert [error["field"] for error in problem.get("errors", ())] == ([] if field is None else [field])
+
+
+class TestOneOfMany:
+    def test_of_another_merchant_falls_alone(self, server: Server) -> None:
+        theirs = an_order("A1", merchant="rival")
+
+        alone = server.post("/v1/orders", {"orders": [theirs]})
+        both = server.post("/v1/orders", {"orders": [theirs, an_order("A2")]})
+
+        assert alone.status_code == 422
+        assert [error["field"] for error in alone.json()["errors"]] == ["orders[0].merchant"]
+        assert [one["kept"] for one in both.json()["orders"]] == [False, True]
+
+
+class TestAParameter:
+    def test_is_refused_in_words_that_need_no_python(self, server: Server) -> None:
+        for query in ("limit=many", "limit=0", "status=LOST"):
+            problem = refused(server.get(f"/v1/orders?{query}"), 422)
+            assert problem["errors"][0]["reason"].startswith("should be "), problem

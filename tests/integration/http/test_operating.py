@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from adapters.http.app import make_app
 from adapters.http.document import document_of
 from adapters.messages.parsing import NAMES
-from tests.integration.http.server import Server
+from tests.integration.http.server import Server, a_timeout, an_order
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guide" / "http.md"
 NEW = {"merchant": "third", "name": "Third", "email": "ops@third.example", "callback_url": "https://third.example/"}
@@ -250,3 +250,31 @@ class TestTheDocument:
         assert "<script" not in page.text
         assert "http://" not in page.text
         assert "https://" not in page.text.replace("https, and", "")
+
+
+class TestAnOperator:
+    def test_is_shown_where_to_look_with_whose_it_is(self, server: Server) -> None:
+        kept = (
+            server.post("/v1/orders?merchant=shop", an_order("A1"), key="operator"),
+            server.post("/v1/orders/A1/cancel?merchant=shop", {"by": "user"}, key="operator"),
+            server.post("/v1/timeouts?merchant=shop", a_timeout("pay-T1"), key="operator"),
+            server.post("/v1/rejected-transactions/retrigger?merchant=shop", {"retrigger": "r"}, key="operator"),
+            server.put("stores", {"key": "s"}, key="operator", params={"merchant": "shop"}),
+        )
+
+        for answer in kept:
+            assert answer.status_code == 202, answer.text
+            shown = server.get(answer.headers["Location"], key="operator")
+            assert (shown.status_code, shown.json()["merchant"]) == (200, "shop"), answer.headers
+
+    def test_who_names_no_merchant_of_ours_hears_so(self, server: Server) -> None:
+        for address in ("orders", "cases", "events", "timeouts", "rejected-transactions", "orders/A1"):
+            answer = server.get(f"/v1/{address}?merchant=nobody", key="operator")
+
+            assert answer.status_code == 404, address
+            assert [error["field"] for error in answer.json()["errors"]] == ["merchant"]
+
+    def test_hears_whose_merchant_a_body_contradicts(self, server: Server) -> None:
+        for key, address, of in (("operator", "/v1/orders?merchant=rival", "address"), ("rival", "/v1/orders", "key")):
+            [error] = server.post(address, {**an_order("A1"), "merchant": "shop"}, key=key).json()["errors"]
+            assert (error["field"], f"of the {of}" in error["reason"]) == ("merchant", True)
