@@ -186,10 +186,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
-def describe(settings: Settings) -> list[tuple[str, str, str]]:
-    """Return (variable, value, where it came from) for each setting, with secrets hidden."""
+def describe(settings: Settings, *, secrets: bool = False) -> list[tuple[str, str, str]]:
+    """Return (variable, value, where it came from) for each setting, with secrets hidden unless they are asked for."""
     return [
-        (name, _shown(getattr(settings, field)), settings._origins.get(name, "default"))  # noqa: SLF001 - its own module
+        (name, _shown(getattr(settings, field), secrets=secrets), settings._origins.get(name, "default"))  # noqa: SLF001 - its own module
         for field in Settings.model_fields
         for name in [f"{PREFIX}{field}".upper()]
     ]
@@ -252,9 +252,11 @@ def _json_list(text: str) -> list[str]:
     return list(listed)
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, *, secrets: bool) -> str:
     if isinstance(value, SecretStr):
         text = value.get_secret_value()
+        if secrets:
+            return text
         return without_secrets(text) if "://" in text else HIDDEN
     if isinstance(value, tuple) and not isinstance(value, Address):
         return ",".join(value)

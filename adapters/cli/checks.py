@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from adapters.cli.output import say, show_json, show_table
-from adapters.cli.servers import database
+from adapters.cli.servers import database, running
 from adapters.persistence import verify as verification
 from adapters.persistence.migrate import upgrade
 from config.providers import load_providers
@@ -15,11 +15,18 @@ from config.settings import describe, load
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
-def config(json: Json = False) -> None:
-    """Print the settings in force, secrets hidden."""
+def config(
+    json: Json = False,
+    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="With passwords and keys.")] = False,
+) -> None:
+    """Print the settings in force, secrets hidden; and where the embedded servers are, while they run."""
     settings = load()
     providers = load_providers(settings.providers)
-    described = describe(settings)
+    met, embedded = running(settings)
+    described = [
+        (name, value, "embedded" if name in embedded else origin)
+        for name, value, origin in describe(met, secrets=show_secrets)
+    ]
     if json:
         named = {name: {"value": value, "from": origin} for name, value, origin in described}
         show_json({"settings": named, "providers": sorted(providers)})

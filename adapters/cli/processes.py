@@ -12,6 +12,7 @@ from threading import Event
 from typing import Annotated, Final
 
 import typer
+from pydantic import SecretStr
 
 from adapters.cli import programs
 from adapters.cli.alone import alone
@@ -23,7 +24,7 @@ from adapters.persistence.migrate import upgrade
 from config.kept import ADMIN_KEY
 from config.messaging import QUEUES
 from config.settings import Settings, load
-from config.urls import Address
+from config.urls import Address, without_secrets
 
 _GLANCE_SECONDS: Final = 0.2
 _LOOK_AFTER_SERVERS_SECONDS: Final = 5.0
@@ -171,8 +172,14 @@ def _announce(reached: Reached) -> None:
     say(f"up: workers {', '.join(programs.WORKERS)}, beat, api and flower")
     say(f"api: http://{settings.http_address}, {_admin_key(settings)}")
     say(f"flower: http://{settings.flower_address}, {_login(settings.home)}")
+    say(f"producers connect to {_shown(settings.broker_url)}")
     if reached.is_embedded:
+        say(f"database: {_shown(settings.database_url)}; with passwords: trueup config --show-secrets")
         say(f"home: {settings.home}, logs in {settings.home / 'logs'}")
+
+
+def _shown(url: SecretStr | None) -> str:
+    return "" if url is None else without_secrets(url.get_secret_value())
 
 
 def _admin_key(settings: Settings) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from adapters import embedded
 from adapters.persistence.database import connect
-from config.settings import Settings, load
+from config.settings import PREFIX, Settings, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,14 @@ def reach(settings: Settings, *, broker: bool = True) -> Iterator[Reached]:
         yield Reached(settings.model_copy(update=secrets), environment, wanted)
     finally:
         embedded.stop(settings.home, found.started)
+
+
+def running(settings: Settings) -> tuple[Settings, frozenset[str]]:
+    """Return the settings with the URLs of embedded servers that run now, and which variables these stand for."""
+    found = embedded.status(settings.home)
+    urls = {} if found is None else {"database_url": found.database_url, "broker_url": found.broker_url}
+    given = {field: SecretStr(url) for field, url in urls.items() if url and getattr(settings, field) is None}
+    return settings.model_copy(update=given), frozenset(f"{PREFIX}{field}".upper() for field in given)
 
 
 @contextmanager

@@ -23,6 +23,11 @@ class TestConfig:
         assert shown["settings"]["TRUEUP_DATABASE_URL"]["from"] == "environment"
         assert database_url not in json.dumps(shown)
 
+    def test_shows_secrets_where_they_are_asked_for(self, trueup: Trueup, database_url: str) -> None:
+        shown = trueup.json("config", "--show-secrets")
+
+        assert shown["settings"]["TRUEUP_DATABASE_URL"]["value"] == database_url
+
     def test_refuses_a_setting_that_is_unknown_on_one_line(
         self, trueup: Trueup, monkeypatch: pytest.MonkeyPatch
     ) -> None:
