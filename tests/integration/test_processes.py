@@ -98,6 +98,10 @@ class TestUp:
             until(lambda: _backlog(environment)["commands_waiting"] == 1)
             until(lambda: _asks_for_a_login(environment["TRUEUP_FLOWER_ADDRESS"]))
             until(lambda: _is_ready(environment["TRUEUP_HTTP_ADDRESS"]))
+            shown, whole = _settings(environment), _settings(environment, "--show-secrets")
+            assert whole["TRUEUP_BROKER_URL"] == {"value": servers.broker_url, "from": "embedded"}
+            assert f"producers connect to {shown['TRUEUP_BROKER_URL']['value']}\n" in log.read_text()
+            assert servers.broker_url not in log.read_text()
             for kept in ("flower.password", "admin.key"):
                 assert (home / kept).stat().st_mode & 0o777 == 0o600
         finally:
@@ -106,6 +110,11 @@ class TestUp:
 
         assert returned == 0, log.read_text()
         assert status(home) is None
+
+
+def _settings(environment: dict[str, str], *options: str) -> Any:
+    shown = subprocess.run([*TRUEUP, "config", "--json", *options], env=environment, check=True, capture_output=True)
+    return json.loads(shown.stdout)["settings"]
 
 
 def _backlog(environment: dict[str, str]) -> Any:
