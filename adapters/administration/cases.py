@@ -17,14 +17,13 @@ from domain.model.command import FieldError
 from domain.model.decision import CommandOutcome, CommandState
 from domain.model.due_work import Due, Work
 from domain.model.order import OrderStatus
-from domain.rules.case_actions import TERMS, Action, Circumstances, actions_for, again, refusal_of
+from domain.rules.case_actions import NEEDED, TERMS, Action, Circumstances, actions_for, again, needed_for, refusal_of
 
 # Gives the command that a case asks for, by the inbox as everybody does; returns what is wrong with it.
 Command = Callable[[str, Mapping[str, str]], Sequence[FieldError]]
 
 # Orders in these have to go on somehow: without a plan, their case is all that keeps them from going dark.
 _OWING: Final = frozenset({"NEW", "PENDING", "REFUND_PENDING"})
-_SETTLED_BY_HAND: Final = frozenset({"LATE_PAYMENT", "AMOUNT_MISMATCH"})
 # Whoever tells of an order holds it, so that its events become visible in the order of their ids.
 _LOCK: Final = "SELECT FROM orders WHERE id = %(id)s FOR UPDATE"
 
@@ -99,14 +98,16 @@ def close_case(
         _check_possible(before, field, chosen)
         needed = _command_for(before, chosen, note)
         for error in command(*needed) if needed is not None else ():
-            raise _not_like_this(before, error.reason, field=field)
+            with engine.connect() as connection:  # somebody was faster: what is possible is what is possible now
+                found = _found(connection, case, merchant)
+            raise _not_like_this(found, error.reason, field=field, refused=chosen)
     with acting(engine, Person(actor=actor, trace=trace)) as connection:
         now = run(connection, "SELECT now()").scalar_one()
         if chosen in _DONE_HERE:
             _DONE_HERE[chosen](connection, before, actor, note, now)
         run(connection, _LOCK, {"id": before["order_id"]})
         after = _found(connection, case, merchant)
-        _may_close(after)
+        _may_close(after, chosen)
         # A resolved order has told its case of that itself, whoever resolved it.
         if chosen is not None and not (chosen is Action.RESOLVE and after["closed_at"] is not None):
             done = {"action": chosen, "before": _state_of(before), "after": _state_of(after)}
@@ -147,13 +148,22 @@ def _named(found: Any, action: Action | None, *, resolve: bool, resume: bool) ->
 def _check_possible(found: Any, field: str, action: Action) -> None:
     why = refusal_of(_circumstances(found), action)
     if why is not None:
-        raise _not_like_this(found, why, field=field)
+        raise _not_like_this(found, why, field=field, refused=action)
 
 
-def _not_like_this(found: Any, why: str, *, field: str = "action") -> CaseStaysOpen:
+def _not_like_this(found: Any, why: str, *, field: str = "action", refused: Action | None = None) -> CaseStaysOpen:
     """Say why, and what could be done about the case instead."""
-    possible = ", ".join(actions_for(_circumstances(found)))
-    return CaseStaysOpen(field, f"{why}; {f'possible now: {possible}' if possible else 'only a note closes this case'}")
+    return CaseStaysOpen(field, "; ".join(part for part in (why, _instead(found, refused)) if part))
+
+
+def _instead(found: Any, refused: Action | None) -> str | None:
+    """Say what closes the case now, other than what was refused just now."""
+    if found["closed_at"] is not None:
+        return f"the case is closed, by {found['closed_by']}"
+    possible = [action for action in actions_for(_circumstances(found)) if action is not refused]
+    if possible:
+        return f"possible now: {', '.join(possible)}"
+    return "only a note closes this case" if _missing(found) is None else None
 
 
 def _check_same(found: Any, steps: Sequence[Any], note: str, action: Action | None) -> None:
@@ -228,19 +238,22 @@ _DONE_HERE: Final[Mapping[Action | None, Callable[[Connection, Any, str, str, da
 }
 
 
-def _may_close(found: Any) -> None:
+def _may_close(found: Any, chosen: Action | None) -> None:
     """Refuse to close what alone keeps its subject from going dark (I2)."""
-    if found["closed_at"] is not None:
-        return
-    if found["status"] == "UNRESOLVED" and found["kind"] in _SETTLED_BY_HAND:
-        raise _not_like_this(found, "is needed: the order is UNRESOLVED; `resolve` it once it is settled")
-    if found["endpoint_enabled"] is False:
-        raise _not_like_this(found, "is needed: the endpoint is disabled and keeps what waits; `enable` lets it go")
+    missing = None if found["closed_at"] is not None else _missing(found)
+    if missing is not None:
+        raise _not_like_this(found, missing, refused=chosen)
+
+
+def _missing(found: Any) -> str | None:
+    """Say what has to be done before a note alone closes the case."""
+    needed = needed_for(_circumstances(found))
+    if needed is not None:
+        return f"is needed: {NEEDED[needed]}"
     is_own = found["order_id"] == found["subject"]
     owes = is_own and (found["status"] in _OWING or bool(found["watching"]))
     owes = owes or _is_parked(found) or _open_reversal(found)
-    if owes and not found["planned"]:
-        raise _not_like_this(found, "is needed, for nothing is planned for what the case stands for")
+    return "is needed, for nothing is planned for what the case stands for" if owes and not found["planned"] else None
 
 
 def _state_of(found: Any) -> Mapping[str, Any]:

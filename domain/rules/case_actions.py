@@ -140,16 +140,33 @@ OPTIONS: Final[Mapping[Action, _Option]] = MappingProxyType({
 })  # fmt: skip
 
 
+# While one of these is possible, nothing else closes the case: what it stands for would go dark, or stay as it is.
+NEEDED: Final[Mapping[Action, str]] = MappingProxyType({
+    Action.RESOLVE: "the order is UNRESOLVED; `resolve` it once it is settled",
+    Action.ENABLE: "the endpoint is disabled and keeps what waits; `enable` lets it go",
+})  # fmt: skip
+
+
 def actions_for(case: Circumstances) -> Mapping[Action, str]:
     """Return what can be done now, with what it does."""
-    listed = TERMS[case.kind].actions
-    return {action: OPTIONS[action].effect for action in listed if OPTIONS[action].is_possible(case)}
+    return {action: OPTIONS[action].effect for action in TERMS[case.kind].actions if refusal_of(case, action) is None}
 
 
 def refusal_of(case: Circumstances, action: Action) -> str | None:
     """Return why this cannot be done about the case; None if it can."""
     option = OPTIONS[action]
-    return None if option.is_possible(case) else option.otherwise
+    if not option.is_possible(case):
+        return option.otherwise
+    if action not in TERMS[case.kind].actions:
+        return f"it is not for a case of the kind {case.kind}"
+    needed = needed_for(case)
+    return None if needed in {None, action} else NEEDED[needed]
+
+
+def needed_for(case: Circumstances) -> Action | None:
+    """Return the one action that the case cannot be closed without, if there is one."""
+    listed = TERMS[case.kind].actions
+    return next((action for action in NEEDED if action in listed and OPTIONS[action].is_possible(case)), None)
 
 
 def again(kind: CaseKind) -> Action:

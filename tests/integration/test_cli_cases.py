@@ -50,8 +50,8 @@ class TestACase:
         said = trueup("cases", "show", case)
         trueup("cases", "close", case, "--note", "the rest came by hand", "--action", "resolve")
 
-        assert shown["actions"].keys() == {"resolve", "ask"}
-        assert f"to close it: trueup cases close {case} --note TEXT --action resolve|ask\n" in said
+        assert shown["actions"].keys() == {"resolve"}
+        assert f"to close it: trueup cases close {case} --note TEXT --action resolve\n" in said
         assert (shown["amount"], shown["amount_received"]) == ("100.00", "60.00")
         steps = trueup.json("cases", "show", case)["entries"]
         assert [step["kind"] for step in steps] == ["opened", "action", "closed"]
@@ -70,7 +70,7 @@ class TestACase:
         trueup("cases", "close", only_case(store), "--note", "n", "--action", "redeliver", status=2)
 
         assert trueup.complaint.startswith("trueup: --action: the case is about no ")
-        assert trueup.complaint.endswith("; possible now: resolve, ask\n")
+        assert trueup.complaint.endswith("; possible now: resolve\n")
 
     def test_that_the_facts_close_keeps_what_was_before_and_after(self, trueup: Trueup, store: Store) -> None:
         order = store.register("A1")
