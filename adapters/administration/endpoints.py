@@ -109,9 +109,10 @@ class Endpoints:
         settings = self._checked(EndpointChange, fields)
         with acting(self.engine, self.person) as connection:
             before = self._locked(connection, endpoint)
-            if settings:
-                endpoints.change(connection, endpoint, settings)
-                self._note(connection, endpoint, "changed", settings, {name: before[name] for name in settings})
+            changed = {name: value for name, value in settings.items() if value != before[name]}
+            if changed:
+                endpoints.change(connection, endpoint, changed)
+                self._note(connection, endpoint, "changed", changed, {name: before[name] for name in changed})
 
     def switch(self, endpoint: int, *, on: bool) -> None:
         """Enable an endpoint, so that what waited goes; or disable it, so that everything waits.
@@ -126,7 +127,6 @@ class Endpoints:
                 endpoints.enable(connection, endpoint, actor=self.person.actor, now=now)
             else:
                 endpoints.disable(connection, found, actor=self.person.actor, now=now)
-            self._note(connection, endpoint, "enabled" if on else "disabled", {}, {"enabled": found["enabled"]})
 
     def remove(self, endpoint: int) -> None:
         """Send nothing there any more, not even what waits; what was tried stays on record.
@@ -210,13 +210,13 @@ class Endpoints:
         before: Mapping[str, Any] | None = None,
     ) -> None:
         details = {**after, **({"before": before} if before else {})}
-        endpoints.note(connection, endpoint, step, actor=self.person.actor, details=details)
+        endpoints.keep_step(connection, endpoint, step, actor=self.person.actor, details=details)
 
     def _checked(self, model: type["_T"], fields: Mapping[str, object]) -> dict[str, Any]:
         try:
             settings = model.model_validate(dict(fields)).model_dump(mode="json", exclude_unset=True)
         except ValidationError as error:
-            raise Unusable(*field_errors(error)) from None
+            raise Unusable(*field_errors(error, model=model)) from None
         why = refusal_of(settings["url"], self._trusted()) if "url" in settings else None
         if why is not None:
             raise Unusable(FieldError(field="url", reason=why))

@@ -34,6 +34,7 @@ CheckName = Literal["line_items", "payment_methods", "stores", "transaction_fiel
 CHECKS: Final[tuple[str, ...]] = get_args(CheckName)
 # What two of them were called before there was master data to check against.
 _OLD_NAMES: Final = {"transaction_extended_fields": "transaction_fields", "customer_extended_fields": "customer_fields"}
+_BRACES: Final = re.compile(r"\{[^{}]*\}?|\}")
 _LINK: Final = re.compile(r"https://[^\s<>\"']+")
 
 
@@ -54,6 +55,9 @@ def _line(text: str) -> str:
 def _link(text: str) -> str:
     if not _LINK.fullmatch(_line(text)):
         raise ValueError("is no address like https://shop.example/orders/{order}")
+    odd = _BRACES.search(text.replace("{order}", ""))
+    if odd is not None:
+        raise ValueError(f"holds {odd[0]}: what becomes the order is written {{order}}, and nothing else is replaced")
     return text
 
 
@@ -164,7 +168,7 @@ def _checked(model: type[_T], fields: Mapping[str, object]) -> _T:
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        raise Unusable(*field_errors(error)) from None
+        raise Unusable(*field_errors(error, model=model)) from None
 
 
 def _reachable(url: str, allow_hosts: Collection[str]) -> str:

@@ -48,12 +48,12 @@ def wanted_of(
     try:
         said = model.model_validate(dict(asked))
     except ValidationError as error:
-        raise Unusable(*field_errors(error)) from None
+        raise Unusable(*field_errors(error, model=model)) from None
     since, until = (None if text is None else instant(text) for text in (said.since, said.until))
     if since is not None and until is not None and since >= until:
+        late, early = ("is later than", "is earlier than") if since > until else ("is the same as", "is the same as")
         raise Unusable(
-            FieldError(field="from", reason="is not before the end"),
-            FieldError(field="to", reason="is not after the beginning"),
+            FieldError(field="from", reason=f"{late} `to`"), FieldError(field="to", reason=f"{early} `from`")
         )
     _check_whose(engine, said.endpoint, merchant)
     types = None if said.types is None else [str(one) for one in said.types]
@@ -76,4 +76,4 @@ def note(engine: Engine, endpoint: int | None, person: Person, details: Mapping[
     """Keep with its endpoint that something is delivered there once more."""
     if endpoint is not None:
         with acting(engine, person) as connection:
-            endpoints.note(connection, endpoint, "redelivered", actor=person.actor, details=details)
+            endpoints.keep_step(connection, endpoint, "redelivered", actor=person.actor, details=details)

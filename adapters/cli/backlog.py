@@ -44,13 +44,19 @@ def backlog(json: Json = False) -> None:
 def why_held(lane: Any) -> str:
     """Say what keeps a lane from working as usual."""
     reasons = [
-        "paused by an operator" if lane["paused"] else None,
+        _disabled(lane) if lane["disabled"] else "paused by an operator" if lane["paused"] else None,
         f"left alone until {lane['paused_until']:%H:%M:%S}Z" if lane["paused_until"] is not None else None,
         f"{lane['failures']} failures in a row" if lane["failures"] else None,
         "no effects are asked for" if lane["no_effects"] else None,
         "shadow: nothing is saved" if lane["shadow"] else None,
     ]
     return ", ".join(reason for reason in reasons if reason)
+
+
+def _disabled(lane: Any) -> str:
+    """Say who disabled the lane's endpoint, and why; of what was disabled long ago that is not known."""
+    by = "" if lane["disabled_by"] is None else f" by {lane['disabled_by']}"
+    return f"its endpoint is disabled{by}" + ("" if lane["disabled_why"] is None else f": {lane['disabled_why']}")
 
 
 def _lane(row: Any) -> str:

@@ -244,7 +244,10 @@ def _said_plainly() -> Iterator[None]:
         raise Refused(f"--finish: {error}") from None
     except Unusable as error:
         field = error.errors[0].field.partition("[")[0]
-        raise Refused(f"{_OPTIONS.get(field, f'--{field}')}: {error.errors[0].reason}") from None
+        reason = error.errors[0].reason
+        for name, option in _OPTIONS.items():
+            reason = reason.replace(f"`{name}`", option)
+        raise Refused(f"{_OPTIONS.get(field, f'--{field}')}: {reason}") from None
 
 
 def _seconds(waits: str | None) -> list[int] | None:

@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import Depends
 
-from adapters.http.answering import Body
+from adapters.http.ownership import Fields
 from adapters.http.problems import INVALID, Problem
 from adapters.messages.refusing import showable
 from domain.model.command import FieldError
@@ -13,17 +13,16 @@ _MOST_ERRORS: Final = 100
 _LONGEST_NAME: Final = 80
 
 
-def check_no_fields(body: Body) -> None:
-    """Let only an empty body pass, or none.
+def check_no_fields(fields: Fields) -> None:
+    """Let only an empty body pass, or none; it may name whose it is, as every body may.
 
     Raises:
         Problem: it has fields.
     """
-    names = [showable(name)[:_LONGEST_NAME] for name in body][:_MOST_ERRORS]
+    names = [showable(name)[:_LONGEST_NAME] for name in fields][:_MOST_ERRORS]
     if names:
-        raise Problem(
-            INVALID, errors=[FieldError(field=name, reason="is no field here: it takes none") for name in names]
-        )
+        reason = "is not a field of this request; there are none"
+        raise Problem(INVALID, errors=[FieldError(field=name, reason=reason) for name in names])
 
 
 FIELDLESS: Final = Depends(check_no_fields)

@@ -70,8 +70,8 @@ def _turned(query: QueryParams) -> Iterator[FieldError]:
     for begins, ends in _SPANS:
         begin, end = _moment(query.get(begins)), _moment(query.get(ends))
         if begin is not None and end is not None and begin > end:
-            yield FieldError(field=begins, reason=f"is later than {ends}")
-            yield FieldError(field=ends, reason=f"is earlier than {begins}")
+            yield FieldError(field=begins, reason=f"is later than `{ends}`")
+            yield FieldError(field=ends, reason=f"is earlier than `{begins}`")
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -118,7 +118,7 @@ def answer_of(end: Response | Failure, *, milliseconds: int) -> DeliveryAnswer:
     status = end.status
     if status is None or (isinstance(end, Failure) and end.kind != "too_large"):
         why = end.why if isinstance(end, Failure) else None
-        return DeliveryAnswer(delivered=False, status=status, why=why, milliseconds=milliseconds)
+        return DeliveryAnswer(delivered=False, status=status, why=why, whole=status is None, milliseconds=milliseconds)
     if status in OK:
         return DeliveryAnswer(delivered=True, status=status, milliseconds=milliseconds)
     return DeliveryAnswer(

@@ -26,7 +26,7 @@ WHERE e.removed_at IS NULL AND (%(merchant)s::text IS NULL OR e.merchant = %(mer
 ORDER BY e.id LIMIT %(limit)s
 """
 _LOCK: Final = """
-SELECT id, merchant, url, types, waits, enabled, secrets, lane FROM endpoints
+SELECT id, merchant, url, types, waits, enabled, failing_since, secrets, lane FROM endpoints
 WHERE id = %(id)s AND removed_at IS NULL FOR UPDATE
 """
 
@@ -83,7 +83,7 @@ def entries(connection: Connection, endpoint: int) -> Sequence[Mapping[str, Any]
     return [dict(row) for row in run(connection, _ENTRIES, {"id": endpoint, "limit": MOST}).mappings()]
 
 
-def note(connection: Connection, endpoint: int, step: str, *, actor: str, details: Mapping[str, Any]) -> None:
+def keep_step(connection: Connection, endpoint: int, step: str, *, actor: str, details: Mapping[str, Any]) -> None:
     """Keep what a person did to an endpoint."""
     run(connection, _ENTRY, {"id": endpoint, "actor": actor, "step": step, "details": to_json(dict(details))})
 
@@ -148,14 +148,20 @@ def enable(
     now: datetime,
     note: str = "the endpoint is enabled again",
 ) -> None:
-    """Let what waited go, and close the endpoint's case."""
+    """Let what waited go, close the endpoint's case, and keep who did it; of one that is well nothing is kept."""
+    before = lock(connection, endpoint)
     run(connection, _SWITCH, {"id": endpoint, "on": True})
-    closed = [(endpoint, CaseKind.UNDELIVERABLE, note, actor)]
-    outbox.store(connection, cases.close_cases(connection, closed, now=now), now=now)
+    told = cases.close_cases(connection, [(endpoint, CaseKind.UNDELIVERABLE, note, actor)], now=now)
+    outbox.store(connection, told, now=now)
+    if before is not None and (told or not before["enabled"] or before["failing_since"] is not None):
+        keep_step(connection, endpoint, "enabled", actor=actor, details={"before": {"enabled": before["enabled"]}})
 
 
 def disable(connection: Connection, endpoint: Mapping[str, Any], *, actor: str, now: datetime) -> None:
-    """Keep what waits until the endpoint is enabled again; its case says that it is kept."""
+    """Keep what waits until the endpoint is enabled again; its case says that it is kept. Of a repeat nothing is."""
+    if not endpoint["enabled"]:
+        return
+    keep_step(connection, endpoint["id"], "disabled", actor=actor, details={"before": {"enabled": True}})
     run(connection, _SWITCH, {"id": endpoint["id"], "on": False})
     about = cases.About(
         subject=endpoint["id"], merchant=endpoint["merchant"], order_id=None, currency=None, actor=actor

@@ -47,11 +47,19 @@ UNION ALL
 SELECT at, kind, id, actor, trace, detail, 0 FROM timeline WHERE order_id = %(id)s
 ORDER BY 1, 7, 3
 """
-_DUE: Final = """
+# What was done last to the endpoint of a lane, if that was to disable it.
+_DISABLED: Final = """
+LEFT JOIN endpoints e ON l.family = 'endpoint' AND e.lane = l.id
+LEFT JOIN LATERAL (
+    SELECT x.step, x.actor, x.details ->> 'why' AS why FROM endpoint_entries x
+    WHERE x.endpoint = e.id AND x.step IN ('enabled', 'disabled') ORDER BY x.id DESC LIMIT 1
+) s ON s.step = 'disabled' AND NOT e.enabled
+"""
+_DUE: Final = f"""
 SELECT d.kind, d.due_at, d.step, d.claims, d.generation, d.lease IS NOT NULL AND d.due_at > now() AS leased,
        d.last_error, d.due_at <= now() AS is_due, l.family, l.name AS lane, l.paused, l.paused_until, l.failures,
-       l.no_effects, l.shadow, now() AS now
-FROM due_work d LEFT JOIN lanes l ON l.id = d.lane WHERE d.subject = %(id)s
+       l.no_effects, l.shadow, NOT e.enabled AS disabled, s.actor AS disabled_by, s.why AS disabled_why, now() AS now
+FROM due_work d LEFT JOIN lanes l ON l.id = d.lane {_DISABLED} WHERE d.subject = %(id)s
 """
 _OPEN_CASES: Final = f"""
 SELECT c.id, c.kind, c.known, c.provider_says, c.amount_at_risk, c.currency, {DIGITS_OF_CASE} AS digits, c.opened_at
@@ -68,9 +76,12 @@ SELECT d.kind, l.family, l.name AS lane,
 FROM due_work d LEFT JOIN lanes l ON l.id = d.lane
 GROUP BY d.kind, l.family, l.name ORDER BY l.family, l.name, d.kind
 """
-_LANES: Final = """
-SELECT family, name AS lane, paused, paused_until, failures, no_effects, shadow FROM lanes
-WHERE paused OR paused_until > now() OR failures > 0 OR no_effects OR shadow ORDER BY family, name
+_LANES: Final = f"""
+SELECT l.family, l.name AS lane, l.paused, l.paused_until, l.failures, l.no_effects, l.shadow,
+       NOT e.enabled AS disabled, s.actor AS disabled_by, s.why AS disabled_why
+FROM lanes l {_DISABLED}
+WHERE (l.paused OR l.paused_until > now() OR l.failures > 0 OR l.no_effects OR l.shadow) AND e.removed_at IS NULL
+ORDER BY l.family, l.name
 """
 _CASES_BY_KIND: Final = """
 SELECT kind, count(*) AS open, min(opened_at) AS oldest FROM cases WHERE closed_at IS NULL GROUP BY kind ORDER BY kind

@@ -62,10 +62,19 @@ WHERE k.subject = ANY(%(endpoints)s::bigint[]) AND k.kind = 'UNDELIVERABLE' AND 
         WHERE r.endpoint = e.id AND r.key = -d.event_row AND v.state = 'delivered'))
 """
 
-# The lane of a disabled endpoint rests, so that what waits keeps its due row for the day it is enabled again.
-_DISABLE: Final = """
-WITH gone AS (UPDATE endpoints SET enabled = false WHERE id = ANY(%(ids)s::bigint[]) RETURNING lane)
-UPDATE lanes SET paused = true WHERE id IN (SELECT lane FROM gone)
+# The lane of a disabled endpoint rests, so that what waits keeps its due row for the day it is enabled again. Its
+# history is told by the first that disabled it.
+_DISABLED: Final = Columns("c", endpoint="bigint", why="text")
+_DISABLE: Final = f"""
+WITH gone AS (
+    UPDATE endpoints e SET enabled = false FROM {_DISABLED.table} WHERE e.id = c.endpoint AND e.enabled
+    RETURNING e.id, c.why
+), entered AS (
+    INSERT INTO endpoint_entries (endpoint, actor, step, details)
+    SELECT id, '{ACTOR}', 'disabled', jsonb_build_object('why', why, 'before', jsonb_build_object('enabled', true))
+    FROM gone
+)
+UPDATE lanes l SET paused = true FROM {_DISABLED.table} JOIN endpoints e ON e.id = c.endpoint WHERE l.id = e.lane
 """
 
 
@@ -95,9 +104,9 @@ class SqlStreams:
         passed = [(d.row.subject, d.head.event_row) for d in saved if d.delivered or d.given_up]
         if passed:
             run(connection, _MOVE_CURSORS, _CURSORS.parameters(passed))
-        disabled = [d.head.endpoint for d in saved if d.disable]
+        disabled = {d.head.endpoint: d.why_disabled for d in saved if d.disable}
         if disabled:
-            run(connection, _DISABLE, {"ids": disabled})
+            run(connection, _DISABLE, _DISABLED.parameters(disabled.items()))
         told = [*cases.close_cases(connection, self._settled(saved), now=now)]
         told += cases.open_cases(connection, _openings(saved), now=now)
         outbox.store(connection, told, now=now)

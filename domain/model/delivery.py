@@ -43,10 +43,14 @@ class DeliveryDecision:
     error: str | None
     due: Due | None  # the next try; None where nothing waits behind a delivered or given-up event
     given_up: bool = False
-    disable: bool = False
+    why_disabled: str | None = None  # the endpoint is disabled by it
     opening: CaseOpening | None = None
     endpoint_opening: CaseOpening | None = None
     settles: bool = False
+
+    @property
+    def disable(self) -> bool:
+        return self.why_disabled is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,4 +75,5 @@ class DeliveryAnswer:
     why: str | None = None
     retry_after: timedelta | None = None
     gone: bool = False  # 410: the endpoint wants no more
+    whole: bool = True  # the answer came to its end, or there was none
     milliseconds: int = 0

@@ -29,6 +29,9 @@ LONGEST_RETRY_AFTER: Final = timedelta(hours=24)
 # Nothing but failures for so long is a person's to know, and after so long nobody is listening.
 ANNOUNCED_AFTER: Final = timedelta(hours=1)
 DISABLED_AFTER: Final = timedelta(days=5)
+# An endpoint that answers so is there, and says something of this one event; with some of these it says: not now.
+_OF_THE_EVENT: Final = range(400, 500)
+_NOT_NOW: Final = frozenset({408, 425, 429})
 
 
 def after_try(
@@ -38,8 +41,8 @@ def after_try(
     next_one = Due(work=Work.DELIVER, at=now) if head.more else None
     due, given_up, opening = next_one, False, None
     trouble = None if answer.delivered else _trouble_of(head, answer, now)
-    disable = answer.gone or (trouble is not None and _is_dead(head, now))
-    if disable:
+    why_disabled = None if answer.delivered else _why_disabled(head, answer, now)
+    if why_disabled is not None:
         due = Due(work=Work.DELIVER, at=now, step=row.step)  # its lane rests until the endpoint is enabled again
     elif not answer.delivered:
         wait = delay_at(_schedule_of(head, schedule), head.tries, seed=head.stream)
@@ -56,11 +59,17 @@ def after_try(
         error=None if answer.delivered else answer.why,
         due=due,
         given_up=given_up,
-        disable=disable,
+        why_disabled=why_disabled,
         opening=opening,
         endpoint_opening=trouble,
         settles=answer.delivered and head.troubled,
     )
+
+
+def is_well(answer: DeliveryAnswer) -> bool:
+    """Whether a try shows an endpoint that is there; any other is a failure, several of which let it rest."""
+    of_the_event = answer.whole and answer.status in _OF_THE_EVENT and answer.status not in _NOT_NOW
+    return answer.delivered or of_the_event
 
 
 def in_a_wave(heads: Iterable[tuple[Head, DeliveryAnswer]]) -> Sequence[Head]:
@@ -102,13 +111,26 @@ def _is_dead(head: Head, now: datetime) -> bool:
     return head.failing_since is not None and now - head.failing_since >= DISABLED_AFTER
 
 
+_GONE: Final = "the endpoint answered 410"
+
+
+def _failures_of(head: Head) -> str:
+    return f"nothing but failures since {head.failing_since:%Y-%m-%d %H:%M}Z"
+
+
+def _why_disabled(head: Head, answer: DeliveryAnswer, now: datetime) -> str | None:
+    if answer.gone:
+        return _GONE
+    return _failures_of(head) if _is_dead(head, now) else None
+
+
 def _trouble_of(head: Head, answer: DeliveryAnswer, now: datetime) -> CaseOpening | None:
     """Return the case of an endpoint that wants no more, or has done nothing but fail for too long."""
     if answer.gone:
-        return _opening(head, "the endpoint answered 410 and is disabled")
+        return _opening(head, f"{_GONE} and is disabled")
     if head.failing_since is None or now - head.failing_since < ANNOUNCED_AFTER:
         return None
-    since = f"nothing but failures since {head.failing_since:%Y-%m-%d %H:%M}Z"
+    since = _failures_of(head)
     if _is_dead(head, now):
         return _opening(head, f"{since}: the endpoint is disabled, and what waits is kept")
     opening = _opening(head, f"{since}: the endpoint will be disabled at the deadline")

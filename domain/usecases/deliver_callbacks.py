@@ -9,7 +9,7 @@ from domain.model.due_work import Claim, Claimed, Lane, LaneLimits, Work
 from domain.model.policy import Cadence
 from domain.ports.notifier import DeliveryCalls
 from domain.ports.persistence import UnitOfWork
-from domain.rules.callbacks import after_try, in_a_wave
+from domain.rules.callbacks import after_try, in_a_wave, is_well
 from domain.usecases.drain import Answered
 
 WORKS: Final = (Work.DELIVER,)
@@ -55,8 +55,7 @@ class DeliverCallbacks:
             if known is None:
                 continue  # begun by a drain that the store let down; its lease runs out by itself
             row, head = known
-            # Any answer shows that the endpoint lives; only silence is a reason to leave it alone.
-            good = answer.status is not None and answer.status < _SERVER_ERROR
+            good = is_well(answer)
             answered.append(Answered(row=row, subject=head, answer=answer, good=good, retry_after=answer.retry_after))
         return answered
 
@@ -71,9 +70,6 @@ class DeliverCallbacks:
 
     def committed(self) -> None:
         """Nobody waits to hear of a delivery."""
-
-
-_SERVER_ERROR: Final = 500
 
 
 def _delivery(row: Claimed, head: Head, uow: UnitOfWork) -> Delivery:

@@ -206,7 +206,15 @@ class TestATry:
         opening = CaseOpening(kind=CaseKind.UNDELIVERABLE, known="410")
         again = Due(work=Work.DELIVER, at=NOON)
 
-        deliver(bench, endpoint, delivered=False, status=410, disable=True, due=again, endpoint_opening=opening)
+        deliver(
+            bench,
+            endpoint,
+            delivered=False,
+            status=410,
+            why_disabled="it answered 410",
+            due=again,
+            endpoint_opening=opening,
+        )
 
         tables = bench.tables()
         assert tables.endpoints[endpoint].enabled is False

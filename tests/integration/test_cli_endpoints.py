@@ -108,6 +108,7 @@ class TestAnEndpoint:
         [case] = trueup.json("cases", "list")
         trueup("cases", "close", str(case["id"]), "--note", "seen", status=2)
         assert "possible now: enable" in trueup.complaint
+        assert "its endpoint is disabled by operator:" in trueup("backlog")
 
         trueup("callbacks", "endpoint", "enable", str(first))
 
@@ -212,7 +213,7 @@ class TestAnEventThatIsDeliveredOnceMore:
             (("--failed", "--type", "order.lost"), "--type: "),
             (("--merchant", "shop", "--since", "soon"), "--since: is no time like"),
             (("--merchant", "shop", "--since", "2026-01-02", "--until", "2026-13-01"), "--until: is no time like"),
-            (("--merchant", "shop", "--since", "2026-01-02", "--until", "2026-01-01"), "--since: is not before"),
+            (("--merchant", "shop", "--since", "2026-01-02", "--until", "2026-01-01"), "--since: is later"),
             (("--merchant", "shop", "--since", "0001-01-02"), "--since: should lie between"),
             (("evt_1_1", "--until", "2026-01-01"), "--until: says nothing of events that are named"),
             (("evt_1_1", "--merchant", "nobody"), "--merchant: no merchant is called 'nobody'"),

@@ -21,12 +21,13 @@ from adapters.administration.endpoints import (
 )
 from adapters.administration.merchants import Unusable
 from adapters.http.addresses import PREFIX
-from adapters.http.answering import Body, Single
+from adapters.http.answering import Single
 from adapters.http.cursors import page, place_of
 from adapters.http.desk import Anybody, Desk, Here, Merchant, Scope
 from adapters.http.endpoint_models import Endpoint, EndpointDetail, EndpointMade, EndpointTried, SecretMade
 from adapters.http.fieldless import FIELDLESS
 from adapters.http.models import Page
+from adapters.http.ownership import Fields
 from adapters.http.problems import CONFLICT, INVALID, NOT_FOUND, TOO_MANY, Problem, invalid
 from adapters.http.requests import NO_FIELDS, body_with
 from adapters.http.routing import USUAL, Cursor, Id, Limit, problems, resource, taking
@@ -77,13 +78,13 @@ def show(desk: Here, scope: Scope, id: Id) -> Any:  # noqa: A002 - the address's
     responses={_CREATED: {"model": EndpointMade}, **taking()},
     openapi_extra=body_with(NewEndpoint),
 )
-def add(arranging: Arranging, merchant: Merchant, body: Body, once: Single) -> Response:
+def add(arranging: Arranging, merchant: Merchant, fields: Fields, once: Single) -> Response:
     """Make one more endpoint; its secret is shown this once. It hears what happens from now on."""
 
     def work() -> Response:
         try:
             with _said_plainly():
-                made = arranging.add(merchant, body)
+                made = arranging.add(merchant, fields)
         except UnknownMerchant as error:
             raise invalid("merchant", str(error)) from None
         address = {"Location": f"{PREFIX}/endpoints/{made.id}"}
@@ -100,10 +101,10 @@ def add(arranging: Arranging, merchant: Merchant, body: Body, once: Single) -> R
     responses=taking(404),
     openapi_extra=body_with(EndpointChange),
 )
-def change(desk: Here, arranging: Arranging, body: Body, id: Id) -> Any:  # noqa: A002
+def change(desk: Here, arranging: Arranging, fields: Fields, id: Id) -> Any:  # noqa: A002
     """Change what is named; another filter holds for what happens from now on."""
     with _said_plainly():
-        arranging.change(id, body)
+        arranging.change(id, fields)
     return _shown(desk, id, arranging.merchant)
 
 

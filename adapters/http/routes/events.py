@@ -16,11 +16,12 @@ from adapters.administration.acting import Person
 from adapters.administration.merchants import Unusable
 from adapters.administration.redelivering import RangeRedelivering, Redelivering, note, wanted_of
 from adapters.http import models
-from adapters.http.answering import Body, Once, Single
+from adapters.http.answering import Once, Single
 from adapters.http.commands import ACCEPTED
 from adapters.http.cursors import cursor_of, page, place_of
 from adapters.http.desk import Desk, Here, Merchant, Scope
 from adapters.http.fieldless import FIELDLESS
+from adapters.http.ownership import Fields
 from adapters.http.problems import INVALID, NOT_FOUND, Problem, invalid
 from adapters.http.requests import NO_FIELDS, body_with
 from adapters.http.routing import USUAL, Cursor, Limit, resource, taking
@@ -41,7 +42,7 @@ class Redelivery:
 
     desk: Desk
     scope: str | None
-    body: Mapping[str, Any]
+    fields: Mapping[str, Any]
     once: Once
     trace: str
 
@@ -52,7 +53,7 @@ class Redelivery:
             Problem: a field cannot be used.
         """
         try:
-            return wanted_of(self.desk.engine, self.body, merchant=self.scope, model=model)
+            return wanted_of(self.desk.engine, self.fields, merchant=self.scope, model=model)
         except Unusable as error:
             raise Problem(INVALID, errors=error.errors) from None
 
@@ -60,12 +61,12 @@ class Redelivery:
         """Make due what is wanted, keep that it was asked for, and answer how much it is."""
         deliveries = work(self.desk.engine, wanted)
         person = Person(actor=self.once.caller.actor, trace=self.trace)
-        note(self.desk.engine, wanted.endpoint, person, {**self.body, "deliveries": deliveries})
+        note(self.desk.engine, wanted.endpoint, person, {**self.fields, "deliveries": deliveries})
         return _redelivered(self.desk, deliveries)
 
 
-def redelivery_of(request: Request, desk: Here, scope: Scope, body: Body, once: Single) -> Redelivery:
-    return Redelivery(desk=desk, scope=scope, body=body, once=once, trace=request.scope["trace"])
+def redelivery_of(request: Request, desk: Here, scope: Scope, fields: Fields, once: Single) -> Redelivery:
+    return Redelivery(desk=desk, scope=scope, fields=fields, once=once, trace=request.scope["trace"])
 
 
 Redeliver = Annotated[Redelivery, Depends(redelivery_of)]

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine
 from standardwebhooks import Webhook
 
+from adapters.cli.backlog import why_held
 from adapters.persistence.verify import verify
 from tests.integration.http.server import Server, serving
 from tests.integration.test_transport import an_answer
@@ -122,6 +123,77 @@ class TestAnEndpoint:
         assert steps(server, first) == [("disabled", "merchant"), ("enabled", "merchant")]
         kept = server.ask("SELECT kind, actor LIKE 'merchant:%%', trace IS NOT NULL FROM case_entries ORDER BY id")
         assert kept == [("opened", True, True), ("closed", True, True)]
+
+    def test_keeps_who_disabled_it_and_who_enabled_it_by_closing_its_case(self, near: Server) -> None:
+        near.register("A1")
+        [endpoint] = near.get("/v1/endpoints").json()["items"]
+        with answering(lambda _received: an_answer(410)) as shop:
+            near.do("UPDATE endpoints SET url = %(url)s WHERE id = %(id)s", url=shop.url, id=endpoint["id"])
+            near.drain()
+        [case] = near.get("/v1/cases").json()["items"]
+        [held] = [lane for lane in near.get("/v1/backlog", key="operator").json()["lanes"] if lane["paused"]]
+
+        near.post(f"/v1/cases/{case['id']}/close", {"note": "mended", "action": "enable"})
+
+        assert why_held({**held, "paused_until": None}).startswith(
+            "its endpoint is disabled by system:deliver: the endpoint answered 410"
+        )
+        enabled, disabled = near.get(f"/v1/endpoints/{endpoint['id']}").json()["entries"]
+        assert (disabled["step"], disabled["actor"]) == ("disabled", "system:deliver")
+        assert disabled["details"] == {"why": "the endpoint answered 410", "before": {"enabled": True}}
+        assert (enabled["step"], enabled["actor"].partition(":")[0]) == ("enabled", "merchant")
+        assert enabled["details"] == {"before": {"enabled": False}}
+
+    def test_keeps_nothing_of_what_changes_nothing(self, server: Server, first: int) -> None:
+        path = f"/v1/endpoints/{first}"
+        [(since,)] = server.ask("SELECT types_since FROM endpoints WHERE id = %(id)s", id=first)
+
+        server.post(f"{path}/enable")
+        server.call("PATCH", path, json={"types": None, "waits": None})
+        for _ in range(2):
+            server.post(f"{path}/disable")
+        for _ in range(2):
+            server.call("PATCH", path, json={"waits": [7]})
+
+        assert steps(server, first) == [("disabled", "merchant"), ("changed", "merchant")]
+        assert server.ask("SELECT types_since FROM endpoints WHERE id = %(id)s", id=first) == [(since,)]
+        assert server.ask("SELECT count(*) FROM case_entries") == [(1,)]
+
+    def test_may_be_asked_for_by_its_own_merchants_name(self, server: Server, first: int) -> None:
+        own = {"merchant": "shop"}
+
+        said = [
+            server.post("/v1/endpoints", {**own, "url": URL}),
+            server.call("PATCH", f"/v1/endpoints/{first}", json={**own, "waits": [7]}),
+            server.post(f"/v1/endpoints/{first}/disable", own),
+            server.post("/v1/callbacks/redeliver-failed", own),
+        ]
+
+        assert [answer.status_code for answer in said] == [201, 200, 200, 202]
+
+    def test_is_not_asked_for_by_anothers_name_or_by_a_field_that_is_not_known(
+        self, server: Server, first: int
+    ) -> None:
+        said = [
+            server.call(method, path, json=body).json()["errors"]
+            for method, path, body in (
+                ("POST", "/v1/endpoints", {"merchant": "rival", "url": URL}),
+                ("POST", f"/v1/endpoints/{first}/disable", {"merchant": "rival"}),
+                ("POST", "/v1/endpoints", {"url": URL, "secret": "whsec_"}),
+                ("POST", "/v1/callbacks/redeliver-failed", {"since": "2026-01-02T00:00:00Z"}),
+                ("POST", f"/v1/endpoints/{first}/enable", {"seconds": 1}),
+            )
+        ]
+
+        another = {"field": "merchant", "reason": "is not the one of the key, and may be left out"}
+        unknown = "is not a field of this request; there are"
+        assert said == [
+            [another],
+            [another],
+            [{"field": "secret", "reason": f"{unknown}: types, waits, url"}],
+            [{"field": "since", "reason": f"{unknown}: endpoint, from, to, types"}],
+            [{"field": "seconds", "reason": f"{unknown} none"}],
+        ]
 
     def test_has_two_secrets_while_one_replaces_the_other(self, server: Server, first: int) -> None:
         [(old,)] = server.ask("SELECT secrets[1] FROM endpoints WHERE id = %(id)s", id=first)
@@ -267,6 +339,14 @@ class TestARedelivery:
     def test_says_which_field_cannot_be_used(self, server: Server, body: object, fields: list[str]) -> None:
         assert refused(server, "/v1/callbacks/redeliver-failed", body) == fields
         assert refused(server, "/v1/callbacks/redeliver", body) == fields
+
+    @pytest.mark.parametrize(("begin", "words"), [(3, "is later than `to`"), (2, "is the same as `to`")])
+    def test_of_a_time_that_is_none_says_what_is_wrong_with_it(self, server: Server, begin: int, words: str) -> None:
+        span = {"from": f"2026-01-0{begin}T00:00:00Z", "to": "2026-01-02T00:00:00Z"}
+
+        refused = server.post("/v1/callbacks/redeliver", span).json()["errors"]
+
+        assert refused[0] == {"field": "from", "reason": words}
 
     def test_of_a_range_says_where_it_begins(self, server: Server) -> None:
         assert refused(server, "/v1/callbacks/redeliver", {}) == ["from"]

@@ -6,7 +6,7 @@ import pytest
 from domain.model.case import CaseKind
 from domain.model.delivery import DeliveryAnswer, DeliveryDecision, Head
 from domain.model.due_work import Work
-from domain.rules.callbacks import SCHEDULE, after_try, findings, in_a_wave
+from domain.rules.callbacks import SCHEDULE, after_try, findings, in_a_wave, is_well
 from tests.builders import HOURS, MINUTES, NOON, SECONDS, a_row
 
 DELIVERED = DeliveryAnswer(delivered=True, status=204)
@@ -100,10 +100,24 @@ class TestAnEndpointThatIsGone:
     def test_is_disabled_with_a_case_and_loses_nothing(self) -> None:
         decision = tried(a_head(), DeliveryAnswer(delivered=False, status=410, gone=True))
 
-        assert decision.disable
+        assert decision.why_disabled == "the endpoint answered 410"
         assert decision.endpoint_opening is not None
         assert not decision.given_up
         assert decision.due is not None
+
+
+class TestATry:
+    @pytest.mark.parametrize("status", [200, 204, 400, 401, 404, 410, 422])
+    def test_that_is_answered_shows_that_the_endpoint_is_there(self, status: int) -> None:
+        assert is_well(DeliveryAnswer(delivered=status < 300, status=status))
+
+    @pytest.mark.parametrize("status", [None, 101, 302, 304, 408, 425, 429, 500, 503])
+    def test_counts_as_failed_otherwise(self, status: int | None) -> None:
+        assert not is_well(DeliveryAnswer(delivered=False, status=status))
+
+    @pytest.mark.parametrize("status", [200, 404])
+    def test_counts_as_failed_where_the_answer_broke_off(self, status: int) -> None:
+        assert not is_well(DeliveryAnswer(delivered=False, status=status, whole=False))
 
 
 FAILING = NOON - 2 * HOURS
@@ -124,7 +138,7 @@ class TestAnEndpointThatOnlyFails:
     def test_is_disabled_after_five_days_and_what_waits_is_kept(self) -> None:
         decision = tried(replace(a_head(tries=9), failing_since=DEAD), BROKEN)
 
-        assert decision.disable
+        assert decision.why_disabled == "nothing but failures since 2026-02-25 12:00Z"
         assert not decision.given_up
         assert decision.due is not None
         assert decision.endpoint_opening is not None

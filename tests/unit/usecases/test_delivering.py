@@ -11,6 +11,9 @@ from tests.unit.usecases.yard import Yard, a_registration
 
 SERVER_ERROR = DeliveryAnswer(delivered=False, status=500, why="500")
 SILENCE = DeliveryAnswer(delivered=False, why="no answer")
+ELSEWHERE = DeliveryAnswer(delivered=False, status=302, why="HTTP 302")
+TRUNCATED = DeliveryAnswer(delivered=False, status=200, why="broken off", whole=False)
+UNKNOWN = DeliveryAnswer(delivered=False, status=404, why="HTTP 404")
 GONE = DeliveryAnswer(delivered=False, status=410, why="410", gone=True)
 
 
@@ -110,10 +113,22 @@ class TestAnEndpoint:
 
         assert told(yard) == ["NEW", "NEW", "PENDING", "PAID"]
 
-    def test_that_says_nothing_is_left_alone_after_a_while(self, yard: Yard) -> None:
+    def test_that_refuses_what_it_is_told_is_not_left_alone(self, yard: Yard) -> None:
         yard.receive(*[a_registration(order=f"o-{n}", reference=f"p-{n}") for n in range(9)])
         for event in yard.bench.events():
-            yard.endpoints.answers[event.event] = [SILENCE] * 9
+            yard.endpoints.answers[event.event] = [UNKNOWN] * 9
+
+        yard.deliver()
+
+        (endpoint,) = yard.bench.tables().endpoints
+        lane = yard.bench.tables().lanes[yard.bench.lane(str(endpoint), LaneFamily.ENDPOINT)]
+        assert (lane.failures, lane.paused_until) == (0, None)
+
+    @pytest.mark.parametrize("answer", [SILENCE, SERVER_ERROR, ELSEWHERE, TRUNCATED])
+    def test_that_takes_nothing_is_left_alone_after_a_while(self, yard: Yard, answer: DeliveryAnswer) -> None:
+        yard.receive(*[a_registration(order=f"o-{n}", reference=f"p-{n}") for n in range(9)])
+        for event in yard.bench.events():
+            yard.endpoints.answers[event.event] = [answer] * 9
 
         yard.deliver()
 
