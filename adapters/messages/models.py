@@ -13,6 +13,7 @@ from adapters.messages.fields import (
     Customer,
     Day,
     Free,
+    Grounds,
     Identifier,
     Instant,
     Prose,
@@ -149,7 +150,7 @@ class CancelOrder(OrderMessage):
     name: ClassVar[str] = commands.CancelOrder.name
 
     by: Literal["user", "merchant"]
-    reason: Prose | None = None
+    reason: Grounds | None = None
 
     def command(self) -> Command:
         return commands.CancelOrder(
@@ -216,7 +217,7 @@ class RecordOperation(OrderMessage):
 class ResolveOrder(OrderMessage):
     name: ClassVar[str] = commands.ResolveOrder.name
 
-    note: Prose
+    note: Grounds
     by: Identifier | None = None
 
     def command(self) -> Command:

@@ -188,12 +188,14 @@ def _same_resolution(command: ResolveOrder, known: Resolution | None) -> None:
     Raises:
         CommandRefused: it was settled otherwise; a name that is left out is nobody else's.
     """
-    said = "" if known is None else f": {known.note!r}{'' if known.by is None else f', by {known.by}'}"
-    stands = f"the order is RESOLVED already{said}; that stands"
-    if known is None or command.note != known.note:
-        raise CommandRefused("note", stands)
+    already = "the order is RESOLVED already"
+    if known is None:
+        raise CommandRefused("note", f"{already}; that stands")
+    by = "without a name" if known.by is None else f"by {known.by}"
+    if command.note != known.note:
+        raise CommandRefused("note", f"{already}: {known.note!r}, {by}; that stands")
     if command.by not in (None, known.by):
-        raise CommandRefused("by", stands)
+        raise CommandRefused("by", f"{already}, {by}; that stands")
 
 
 def _poll(draft: Draft, _command: PollOrder, _policy: ProviderPolicy, _inbox: int) -> CommandState:

@@ -191,7 +191,8 @@ def _opening(mail: Mail, answer: MailAnswer, tries: int) -> CaseOpening:
     whom = mail.recipient or "the operator"
     return CaseOpening(
         kind=CaseKind.UNDELIVERABLE,
-        known=f"the mail {mail.subject!r} to {whom} was given up after {tries} tries: {answer.why}",
+        known=f"the mail {mail.subject!r} to {whom} was given up after {tries} {'try' if tries == 1 else 'tries'}:"
+        f" {answer.why}; `trueup mails send-again {mail.id}` sends it once more",
         details={"mail": str(mail.id), "recipient": whom},
     )
 

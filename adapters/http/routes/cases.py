@@ -20,7 +20,7 @@ from adapters.http.desk import Desk, Here, Scope
 from adapters.http.problems import CONFLICT, INVALID, NOT_FOUND, Problem
 from adapters.http.requests import body_with
 from adapters.http.routing import USUAL, Cursor, Id, Limit, problems, resource, taking
-from adapters.messages.fields import Prose
+from adapters.messages.fields import Grounds
 from adapters.messages.reasons import field_errors
 from adapters.persistence import listings
 from domain.model.command import FieldError
@@ -37,7 +37,7 @@ class Closing(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    note: Prose
+    note: Grounds
     action: Annotated[Action, Strict(strict=False)] | None = None
     resolve: bool = False
     resume: bool = False

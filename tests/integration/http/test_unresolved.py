@@ -1,11 +1,14 @@
 """What a merchant does about an UNRESOLVED order and its case, once and twice."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 import requests
 
+from adapters.administration.cases import CaseStaysOpen, close_case
+from domain.model.command import FieldError
+from domain.rules.case_actions import Action
 from tests.integration.http.server import Server
 
 KEY = {"Idempotency-Key": "another"}
@@ -55,16 +58,35 @@ class TestResolvingAnOrder:
         assert len(steps_of(server, case)) == 2
 
     @pytest.mark.parametrize(
-        ("said", "field"), [({"note": "sent back"}, "note"), ({"note": "waived", "by": "bob"}, "by")]
+        ("said", "field", "stands"),
+        [({"note": "sent back"}, "note", ": 'waived', by ann"), ({"note": "waived", "by": "bob"}, "by", ", by ann")],
     )
     @pytest.mark.usefixtures("case")
-    def test_otherwise_is_refused_with_what_stands(self, server: Server, said: object, field: str) -> None:
+    def test_otherwise_is_refused_with_what_stands(self, server: Server, said: object, field: str, stands: str) -> None:
         server.post("/v1/orders/A1/resolve", {"note": "waived", "by": "ann"})
 
         [error] = errors_of(server.post("/v1/orders/A1/resolve", said))
 
-        stands = "the order is RESOLVED already: 'waived', by ann; that stands"
-        assert error == {"field": field, "reason": stands}
+        assert error == {"field": field, "reason": f"the order is RESOLVED already{stands}; that stands"}
+
+    @pytest.mark.usefixtures("case")
+    def test_by_somebody_where_nobody_was_named_hears_so(self, server: Server) -> None:
+        server.post("/v1/orders/A1/resolve", {"note": "waived"})
+
+        [error] = errors_of(server.post("/v1/orders/A1/resolve", {"note": "waived", "by": "bob"}))
+
+        assert error == {"field": "by", "reason": "the order is RESOLVED already, without a name; that stands"}
+
+    @pytest.mark.parametrize("blank", [" ", "\n\t ", "\u200b", "\u3000"])
+    def test_with_a_note_that_says_nothing_settles_nothing(self, server: Server, case: int, blank: str) -> None:
+        said = [
+            server.post("/v1/orders/A1/resolve", {"note": blank}),
+            server.post(f"/v1/cases/{case}/close", {"note": blank, "action": "resolve"}),
+        ]
+
+        assert [answer.status_code for answer in said] == [422, 422]
+        assert [answer.json()["errors"] for answer in said] == [[{"field": "note", "reason": "is blank"}]] * 2
+        assert server.get("/v1/orders/A1").json()["status"] == "UNRESOLVED"
 
 
 class TestClosingItsCase:
@@ -79,10 +101,39 @@ class TestClosingItsCase:
         bare = server.post(f"/v1/cases/{case}/close", {"note": "never mind"})
         wrong = server.post(f"/v1/cases/{case}/close", {"note": "never mind", "action": "enable"})
 
-        needed = "is needed: the order is UNRESOLVED; `resolve` it once it is settled; possible now: resolve, ask"
+        needed = "is needed: the order is UNRESOLVED; `resolve` it once it is settled; possible now: resolve"
         assert errors_of(bare) == [{"field": "action", "reason": needed}]
         [error] = errors_of(wrong)
-        assert (error["field"], error["reason"].endswith("possible now: resolve, ask")) == ("action", True)
+        assert (error["field"], error["reason"].endswith("possible now: resolve")) == ("action", True)
+
+    def test_is_refused_without_a_trace_where_the_action_is_none_that_it_offers(
+        self, server: Server, case: int
+    ) -> None:
+        offered = server.get(f"/v1/cases/{case}").json()["actions"]
+
+        [error] = errors_of(server.post(f"/v1/cases/{case}/close", {"note": "look again", "action": "ask"}))
+
+        assert set(offered) == {"resolve"}
+        told = "the order is UNRESOLVED; `resolve` it once it is settled; possible now: resolve"
+        assert error == {"field": "action", "reason": told}
+        assert server.ask("SELECT count(*) FROM due_work WHERE kind = 'watch'") == [(0,)]
+
+    def test_by_who_comes_second_hears_what_stands_and_is_not_sent_back_to_the_same(
+        self, server: Server, case: int
+    ) -> None:
+        def too_late(_name: str, _fields: Mapping[str, str]) -> Sequence[FieldError]:
+            server.post("/v1/orders/A1/resolve", {"note": "waived"})
+            refused = errors_of(server.post("/v1/orders/A1/resolve", {"note": "sent back"}))
+            return [FieldError(**error) for error in refused]
+
+        with pytest.raises(CaseStaysOpen) as refused:
+            close_case(
+                server.engine, case, note="sent back", actor="operator:ann", command=too_late, action=Action.RESOLVE
+            )
+
+        assert refused.value.reason.startswith("the order is RESOLVED already: 'waived', without a name; that stands")
+        assert "the case is closed, by " in refused.value.reason
+        assert "possible now" not in refused.value.reason
 
     @pytest.mark.parametrize("said", [{"action": "resolve"}, {"resolve": True}, {}])
     def test_again_answers_as_it_did(self, server: Server, case: int, said: Mapping[str, object]) -> None:
@@ -126,6 +177,14 @@ class TestCancelingAnOrder:
         again = server.post("/v1/orders/A1/cancel", said, headers=KEY)
 
         assert (again.status_code, again.json()["repeat"]) == (202, True)
+
+    def test_for_a_reason_that_says_nothing_is_refused(self, server: Server) -> None:
+        server.register("A1")
+
+        refused = server.post("/v1/orders/A1/cancel", {"by": "user", "reason": "  "})
+
+        assert refused.status_code == 422
+        assert refused.json()["errors"] == [{"field": "reason", "reason": "is blank"}]
 
     def test_otherwise_is_refused_with_what_stands(self, server: Server) -> None:
         server.register("A1")

@@ -176,6 +176,7 @@ class TestATry:
         assert decision.opening is not None
         assert decision.opening.kind is CaseKind.UNDELIVERABLE
         assert "nobody listens" in decision.opening.known
+        assert decision.opening.known.endswith(f"; `trueup mails send-again {decision.mail.id}` sends it once more")
         assert decision.opening.details == {"mail": "7", "recipient": "ops@shop.example"}
 
     def test_that_was_put_off_is_made_again_for_more_than_two_days(self) -> None:
