@@ -133,7 +133,7 @@ class TestAnEndpoint:
             ),
             (SILENCE, DeliveryAnswer(delivered=False)),
             (DROPPED, DeliveryAnswer(delivered=False)),
-            (CUT, DeliveryAnswer(delivered=False, status=200)),
+            (CUT, DeliveryAnswer(delivered=False, status=200, whole=False)),
         ],
     )
     def test_has_not_got_it_otherwise(self, calls: CallbackCalls, reply: Reply, expected: DeliveryAnswer) -> None:

@@ -257,7 +257,7 @@ class TestACaseOfATimeout:
     def test_of_an_open_one_closes_only_when_it_goes_on(self, trueup: Trueup, store: Store, stuck: str) -> None:
         assert "close it with --resume" in trueup("timeouts", "why", "pay-1")
         trueup("cases", "close", stuck, "--note", "never mind", status=2)
-        assert "--resume" in trueup.complaint
+        assert "possible now: retry" in trueup.complaint
 
         trueup("cases", "close", stuck, "--note", "mended", "--resume")
 

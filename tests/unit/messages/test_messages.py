@@ -145,6 +145,7 @@ SECONDS = [
     (10**30, "or less"),
 ]
 PROSE = [(7, "should be a string"), ("", "is empty"), ("x" * 2001, "is longer than"), ("a\0", "NUL")]
+GROUNDS = [*PROSE, (" ", "is blank"), ("\u200b\n", "is blank")]
 OBJECT = [(wrong, "should be an object") for wrong in ("x", 5, [1])]
 TRANSACTIONS = [("17", "should be a list"), (17, "should be a list"), ([], "is empty"), ([1] * 10_001, "entries")]
 ENTRIES = [("x", "should be a list"), ({"key": "a"}, "should be a list")]
@@ -198,7 +199,7 @@ WRONG: Mapping[str, Mapping[str, list[tuple[Any, str]]]] = {
         "merchant": IDENTIFIER,
         "order": IDENTIFIER,
         "by": [*one_of("user", "merchant"), ("system", "should be 'user' or 'merchant'")],
-        "reason": PROSE,
+        "reason": GROUNDS,
     },
     "intake.record_attempt": {
         "merchant": IDENTIFIER,
@@ -219,7 +220,7 @@ WRONG: Mapping[str, Mapping[str, list[tuple[Any, str]]]] = {
         "operation.amount": AMOUNT,
         "operation.at": TIME,
     },
-    "intake.resolve_order": {"merchant": IDENTIFIER, "order": IDENTIFIER, "note": PROSE, "by": IDENTIFIER},
+    "intake.resolve_order": {"merchant": IDENTIFIER, "order": IDENTIFIER, "note": GROUNDS, "by": IDENTIFIER},
     "intake.report_timeout": {
         **dict.fromkeys(["merchant", "order", "provider", "reference", "currency"], IDENTIFIER),
         "response_code": [(wrong, "should be '99', '797', '798' or '799'") for wrong in (99, "00", "7 98", "", "0099")],
@@ -239,7 +240,7 @@ WRONG: Mapping[str, Mapping[str, list[tuple[Any, str]]]] = {
         "transactions": TRANSACTIONS,
         "dry_run": [("true", "should be true or false"), (1, "true or false"), ([], "true or false")],
     },
-    "sanity.mark_failed": {"merchant": IDENTIFIER, "transactions": TRANSACTIONS, "note": PROSE},
+    "sanity.mark_failed": {"merchant": IDENTIFIER, "transactions": TRANSACTIONS, "note": GROUNDS},
 }
 
 
