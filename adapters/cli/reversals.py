@@ -64,7 +64,8 @@ def _known(reversal: Reversal) -> list[str]:
     if outcome not in (ReversalOutcome.SETTLEMENT_PASSED, ReversalOutcome.EXHAUSTED):
         return [said]
     if reversal.on_record or reversal.last_answer is not LastAnswer.NO_RECORD:
-        return [said, f"{text(reversal.amount)} {reversal.currency.code} may have been taken: it needs a person"]
+        amount = reversal.currency.render(reversal.amount)
+        return [said, f"{amount} {reversal.currency.code} may have been taken: it needs a person"]
     return [said, "it was never on record"]
 
 

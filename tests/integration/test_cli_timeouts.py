@@ -168,7 +168,7 @@ class TestWhyOfATimeout:
         said = trueup("timeouts", "why", "pay-1")
 
         assert "has ended as SETTLEMENT_PASSED" in said
-        assert "100 EUR may have been taken" in said
+        assert "100.00 EUR may have been taken" in said
         assert "give it back by a refund" in said
 
     def test_says_that_nothing_is_at_risk_where_there_never_was_a_record(self, trueup: Trueup, store: Store) -> None:
