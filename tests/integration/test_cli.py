@@ -178,7 +178,7 @@ class TestOrder:
 
         shown = trueup.json("order", "show", "A1")
 
-        assert (shown["status"], shown["reason"], shown["amount_received"]) == ("UNRESOLVED", "underpaid", "60")
+        assert (shown["status"], shown["reason"], shown["amount_received"]) == ("UNRESOLVED", "underpaid", "60.00")
         assert [entry["kind"] for entry in shown["timeline"]] == ["status", "transaction", "status"]
         assert [case["kind"] for case in shown["cases"]] == ["AMOUNT_MISMATCH"]
         assert "UNRESOLVED" in trueup("order", "show", "A1")
