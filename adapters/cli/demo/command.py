@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -153,6 +154,7 @@ def _run(plan: Plan, world: Stage, stop: Stop, *, options: Options) -> Report:
         simulator=world.simulator,
         receiver=world.receiver,
         producer=producer,
+        stands=partial(looking.stands, world.engine),
     )
     world.simulator.set_rules(options.seed, rules())
     play.begin()

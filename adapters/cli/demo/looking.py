@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Engine, text
 
@@ -25,6 +25,7 @@ _REJECTIONS: Final = text(
     'SELECT j.merchant, j."order", j.status, j.type, coalesce(g.origin, j.decided_by) FROM rejections j'
     " LEFT JOIN retriggers g ON g.id = j.retrigger"
 )
+_ENTRIES: Final = text("SELECT key, options FROM master_data WHERE merchant = :merchant AND kind = :kind")
 _MASTER_DATA: Final = text("SELECT count(*) FROM master_data")
 _REFUSED: Final = text('SELECT name, merchant, "order", times FROM refused_messages')
 
@@ -106,6 +107,14 @@ def master_data(engine: Engine) -> int:
     with engine.connect() as connection:
         count: int = connection.execute(_MASTER_DATA).scalar_one()
         return count
+
+
+def stands(engine: Engine, put: Mapping[str, Any]) -> bool:
+    """Whether every entry of this message of master data is known, with all of its options."""
+    with engine.connect() as connection:
+        rows = connection.execute(_ENTRIES, {"merchant": put["merchant"], "kind": put["kind"]})
+        known = {row[0]: set(row[1]) for row in rows}
+    return all(e["key"] in known and known[e["key"]] >= set(e.get("options", ())) for e in put["entries"])
 
 
 def refused_messages(engine: Engine) -> int:

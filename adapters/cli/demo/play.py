@@ -23,6 +23,7 @@ _INTAKE: Final = "intake"
 _SAYING: Final = (_INTAKE, "sanity")
 _LONGEST_LIST: Final = 100
 _BOOT_SECONDS: Final = 30.0
+_LOOK_AGAIN_SECONDS: Final = 0.25
 
 
 class Producer:
@@ -69,7 +70,9 @@ class Play:
         simulator: Simulator,
         receiver: Receiver,
         producer: Producer,
+        stands: Callable[[Mapping[str, Any]], bool],
     ) -> None:
+        self._stands = stands  # whether what was put as master data is known
         self._simulator = simulator
         self._receiver = receiver
         self._producer = producer
@@ -208,9 +211,22 @@ class Play:
                     self._mend(rejection, told["rejection"])
 
     def _mend(self, rejection: DemoRejection, called: str) -> None:
+        put: list[Mapping[str, Any]] = []
         for mend in rejection.scenario.mends:
-            send = partial(self._producer.send, mend.task, rejection.words(mend, called))
-            self._at(self._now() + mend.after, send)
+            words = rejection.words(mend, called)
+            send = partial(self._producer.send, mend.task, words)
+            if mend.task == "put_master_data":
+                put.append(words)
+                self._at(self._now() + mend.after, send)
+            else:
+                self._at(self._now() + mend.after, partial(self._once_known, tuple(put), send))
+
+    def _once_known(self, put: Sequence[Mapping[str, Any]], send: Callable[[], None]) -> None:
+        """Send it when what was put before it stands: the two go over queues that keep no order among them."""
+        if all(map(self._stands, put)):
+            send()
+        else:
+            self._at(self._now() + _LOOK_AGAIN_SECONDS, partial(self._once_known, put, send))
 
     def _turn(self, planned: DemoOrder, turn: Turn) -> None:
         self._simulator.turn(planned.provider, planned.reference, turn.status)
