@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from adapters.messages import BY_NAME
 from adapters.messages.parsing import MOST_ORDERS
@@ -38,8 +38,8 @@ def _one_of_many() -> dict[str, Any]:
 
 def schemas() -> Mapping[str, Any]:
     """Return {name: schema} of every body that a route has described."""
-    models = [(model, "validation") for model in _described]
-    _, together = models_json_schema(models, ref_template=f"{_SCHEMAS}/{{model}}{_SUFFIX}")  # type: ignore[arg-type]
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in _described]
+    _, together = models_json_schema(models, ref_template=f"{_SCHEMAS}/{{model}}{_SUFFIX}")
     made: dict[str, Any] = together["$defs"]
     made["Item"] = {"anyOf": [{"type": "string", "description": "Its key alone."}, made["Item"]]}
     for model, without in _described.items():
