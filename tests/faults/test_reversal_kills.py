@@ -11,6 +11,7 @@ from tests.faults.plans import AMOUNT, CURRENCY, MERCHANT, QUICK
 from tests.faults.processes import CLAIMED, DECIDED, SAVED
 from tests.faults.stage import Stage
 
+WANTED = "SELECT 1 FROM reversals WHERE outcome IS NULL"
 NAMES = [f"timed-out-{number}" for number in range(5)]
 
 
@@ -52,9 +53,13 @@ class TestAWorkerKilledWhileItVoids:
     def test_leaves_the_rest_to_another(self, stage: Stage, point: str) -> None:
         stage.providers(timeout=4)
         stage.simulator.hold(provider=QUICK, operation="void", point=point)
-        stage.beat()
-        worker = stage.worker()
+        taker = stage.worker(queues=("intake", "sweeps"))
         report(stage)
+        stage.until(lambda: stage.rows("SELECT 1 FROM orders") and len(stage.rows(WANTED)) == len(NAMES))
+        taker.end()
+        # All are due before any is asked about: so one claim takes them, and their voids are held together.
+        worker = stage.worker()
+        stage.beat()
         stage.until(lambda: stage.simulator.held() == len(NAMES))
 
         worker.kill()

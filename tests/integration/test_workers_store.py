@@ -73,12 +73,12 @@ class TestAMessage:
     def test_becomes_an_order(self, worker: Running, store: Engine) -> None:
         worker.broker.send("intake.register_order", **ORDER)
         worker.broker.send("intake.register_order", **ORDER)
-        worker.broker.send(
-            "intake.register_orders", merchant="shop", orders=[{**ORDER, "order": "A-2", "reference": "p2"}]
-        )
+        # Two, for one alone is kept as a message of its own is: until the next sweep, and no beat runs here.
+        several = [{**ORDER, "order": f"A-{number}", "reference": f"p{number}"} for number in (2, 3)]
+        worker.broker.send("intake.register_orders", merchant="shop", orders=several)
 
-        found = rows(store, "SELECT reference, status FROM orders ORDER BY reference", 2)
-        assert found == [("A-1", "NEW"), ("A-2", "NEW")], worker.log()[-3000:]
+        found = rows(store, "SELECT reference, status FROM orders ORDER BY reference", 3)
+        assert found == [("A-1", "NEW"), ("A-2", "NEW"), ("A-3", "NEW")], worker.log()[-3000:]
 
     def test_is_kept_with_its_reasons_where_it_does_not_hold(self, worker: Running, store: Engine) -> None:
         worker.broker.send("intake.register_order", **{**ORDER, "amount": 10.0, "currency": ""})

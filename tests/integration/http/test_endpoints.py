@@ -266,7 +266,7 @@ class TestAnEndpoint:
 
 class TestARedelivery:
     @pytest.fixture
-    def second(self, server: Server) -> int:
+    def second(self, server: Server, first: int) -> int:  # noqa: ARG002 - only after the first is it the second
         return int(server.post("/v1/endpoints", {"url": URL}).json()["endpoint"])
 
     def test_of_what_failed_goes_where_it_failed_and_no_further(self, server: Server, first: int, second: int) -> None:
