@@ -102,17 +102,21 @@ def close_case(
                 found = _found(connection, case, merchant)
             raise _not_like_this(found, error.reason, field=field, refused=chosen)
     with acting(engine, Person(actor=actor, trace=trace)) as connection:
-        now = run(connection, "SELECT now()").scalar_one()
-        if chosen in _DONE_HERE:
-            _DONE_HERE[chosen](connection, before, actor, note, now)
-        run(connection, _LOCK, {"id": before["order_id"]})
-        after = _found(connection, case, merchant)
-        _may_close(after, chosen)
-        # A resolved order has told its case of that itself, whoever resolved it.
-        if chosen is not None and not (chosen is Action.RESOLVE and after["closed_at"] is not None):
-            done = {"action": chosen, "before": _state_of(before), "after": _state_of(after)}
-            note_action(connection, case, actor=actor, note=note, details=done, now=now)
-        _close(connection, before, actor, note, now)
+        _act_and_close(connection, before, chosen, actor=actor, note=note)
+
+
+def _act_and_close(connection: Connection, before: Any, chosen: Action | None, *, actor: str, note: str) -> None:
+    now = run(connection, "SELECT now()").scalar_one()
+    if chosen in _DONE_HERE:
+        _DONE_HERE[chosen](connection, before, actor, note, now)
+    run(connection, _LOCK, {"id": before["order_id"]})
+    after = _found(connection, before["id"], None)
+    _may_close(after, chosen)
+    # A resolved order has told its case of that itself, whoever resolved it.
+    if chosen is not None and not (chosen is Action.RESOLVE and after["closed_at"] is not None):
+        done = {"action": chosen, "before": _state_of(before), "after": _state_of(after)}
+        note_action(connection, before["id"], actor=actor, note=note, details=done, now=now)
+    _close(connection, before, actor, note, now)
 
 
 def _close(connection: Connection, found: Any, actor: str, note: str, now: datetime) -> None:

@@ -120,13 +120,10 @@ def change(  # noqa: PLR0917 - each is an option of its own name
     json: Json = False,
 ) -> None:
     """Change what is named; orders that are known keep the terms they came with."""
-    if no_checks and check:
-        raise Refused("--no-checks: and --check say the opposite; leave one out")
-    if no_mail_statuses and mail_status:
-        raise Refused("--no-mail-statuses: and --mail-status say the opposite; leave one out")
     brand = {"mail_name": mail_name, "mail_sender": mail_sender, "mail_link": mail_link}
-    if no_mail_brand and any(brand.values()):
-        raise Refused("--no-mail-brand: and a part of it say the opposite; leave one out")
+    _refuse_both("--no-checks: and --check", no_checks, check)
+    _refuse_both("--no-mail-statuses: and --mail-status", no_mail_statuses, mail_status)
+    _refuse_both("--no-mail-brand: and a part of it", no_mail_brand, any(brand.values()))
     given = _named(
         name=name,
         email=email,
@@ -143,6 +140,11 @@ def change(  # noqa: PLR0917 - each is an option of its own name
     if not given:
         raise Refused("merchant set: no option says what to change")
     _change(merchant, given, json=json)
+
+
+def _refuse_both(options: str, none: object, some: object) -> None:
+    if none and some:
+        raise Refused(f"{options} say the opposite; leave one out")
 
 
 def _change(merchant: str, given: Mapping[str, object], *, json: bool) -> None:

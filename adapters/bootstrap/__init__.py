@@ -1,0 +1,6 @@
+"""The one place where ports meet adapters."""
+
+from adapters.bootstrap.application import Application, Told, open_application, server_urls
+from domain.ports.persistence import Conflict, StoreUnavailable
+
+__all__ = ["Application", "Conflict", "StoreUnavailable", "Told", "open_application", "server_urls"]
