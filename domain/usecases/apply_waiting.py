@@ -4,7 +4,7 @@ Such a command is tried again until its order is known, and refused when it has 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from domain.ports.persistence import UnitOfWork, WaitingCommand
 from domain.ports.queue import Hints
 from domain.rules.commands import CommandRefused
 from domain.rules.waiting import next_try
+from domain.usecases.asking_nobody import AskingNobody
 from domain.usecases.drain import Answered
 from domain.usecases.receive_commands import carry_out
 from domain.usecases.register_orders import Kept, RegisterOrders
@@ -27,7 +28,7 @@ LIMITS: Final = LaneLimits(requests_per_second=1e6, concurrency=500, call_timeou
 
 
 @dataclass(slots=True, kw_only=True)
-class ApplyWaiting:
+class ApplyWaiting(AskingNobody):
     """Carry out what waits in the inbox; `drain` owns the loop."""
 
     command_of: Callable[[str, Mapping[str, Any]], OrderCommand | RegisterOrder]
@@ -35,8 +36,6 @@ class ApplyWaiting:
     policies: Mapping[str, ProviderPolicy]
     hints: Hints
     works: Sequence[Work] = WORKS
-    beside: Sequence[Work] = ()
-    _ready: list[Answered] = field(default_factory=list)
 
     def limits(self, lane: Lane) -> LaneLimits:  # noqa: ARG002 - every merchant has the same
         return LIMITS
@@ -44,16 +43,6 @@ class ApplyWaiting:
     def read(self, uow: UnitOfWork, claim: Claim) -> Mapping[int, WaitingCommand | None]:
         found = uow.inbox.get_many([row.subject for row in claim.rows])
         return {row.subject: found.get(row.subject) for row in claim.rows}
-
-    def begin(self, lane: Lane, rows: Sequence[tuple[Claimed, WaitingCommand | None]]) -> None:  # noqa: ARG002
-        self._ready += [Answered(row=row, subject=waiting, answer=None, good=None) for row, waiting in rows]
-
-    def under_way(self, lane: Lane) -> int:  # noqa: ARG002
-        return 0
-
-    def collect(self, timeout: float) -> Sequence[Answered]:  # noqa: ARG002 - what was begun is ready
-        ready, self._ready = self._ready, []
-        return ready
 
     def save(self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered]) -> Mapping[int, str]:
         # Read again, for a lease may have run out: what another has carried out meanwhile waits no more.

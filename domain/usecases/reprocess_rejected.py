@@ -1,7 +1,7 @@
 """Trying rejected transactions again, batch by batch: what is completely fixed is added, and once only."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,6 +16,7 @@ from domain.ports.persistence import Named, NewOrder, UnitOfWork
 from domain.ports.queue import Hints
 from domain.rules.commands import CommandRefused
 from domain.rules.registration import first_due, new_order
+from domain.usecases.asking_nobody import AskingNobody
 from domain.usecases.drain import Answered, summary_of
 from domain.usecases.screening import reasons_of
 
@@ -38,7 +39,7 @@ DECIDED: Final[Mapping[RejectionStatus, tuple[Outcome, str]]] = MappingProxyType
 
 
 @dataclass(slots=True, kw_only=True)
-class ReprocessRejected:
+class ReprocessRejected(AskingNobody):
     """Add what its master data allows by now; `drain` owns the loop, and comes again until a retrigger is through."""
 
     command_of: Callable[[str, Mapping[str, Any]], Command]
@@ -46,9 +47,7 @@ class ReprocessRejected:
     currencies: Callable[[str], Mapping[str, Currency]]  # provider -> {code: currency}
     hints: Hints
     works: Sequence[Work] = WORKS
-    beside: Sequence[Work] = ()
     batch: int = BATCH
-    _ready: list[Answered] = field(default_factory=list)
 
     def limits(self, lane: Lane) -> LaneLimits:  # noqa: ARG002 - every merchant has the same
         return LIMITS
@@ -56,16 +55,6 @@ class ReprocessRejected:
     def read(self, uow: UnitOfWork, claim: Claim) -> Mapping[int, Retrigger | None]:
         found = uow.retriggers.get_many([row.subject for row in claim.rows])
         return {row.subject: found.get(row.subject) for row in claim.rows}
-
-    def begin(self, lane: Lane, rows: Sequence[tuple[Claimed, Retrigger | None]]) -> None:  # noqa: ARG002
-        self._ready += [Answered(row=row, subject=retrigger, answer=None, good=None) for row, retrigger in rows]
-
-    def under_way(self, lane: Lane) -> int:  # noqa: ARG002
-        return 0
-
-    def collect(self, timeout: float) -> Sequence[Answered]:  # noqa: ARG002 - what was begun is ready
-        ready, self._ready = self._ready, []
-        return ready
 
     def save(self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered]) -> Mapping[int, str]:
         # Read again, for a lease may have run out: what another has done meanwhile is not done twice.
