@@ -109,6 +109,7 @@ class Settings(BaseSettings):
     lease_seconds: Annotated[Seconds, Field(le=600)] = 30.0
     sanity_sweep: Annotated[str, AfterValidator(_cron)] = "17 3 * * *"
     callback_allow_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    retention_days: Annotated[int, Field(ge=30, le=36_500)] | None = None
 
     # How long one drain claims and asks. Left out, it follows the lease: who shortens that needs no second setting.
     drain_seconds: Seconds = Field(default_factory=_drain_within)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -16,11 +16,12 @@ from adapters.currencies import of_iso_4217, with_own
 from adapters.embedded import ensure
 from adapters.persistence.database import connect
 from adapters.persistence.keeper import SqlKeeper
+from adapters.persistence.retention import Retention
 from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
 from adapters.policies import limits_of, policy_of
 from adapters.queue import BackgroundHints, CeleryHints
 from config.cron import NEVER, Cron
-from config.messaging import POLLING, RETRIGGERS
+from config.messaging import POLLING, RETRIGGERS, SWEEPS
 from config.providers import ProviderSettings, load_providers
 from config.settings import Settings
 from domain.model.command import FieldError, RefusedMessage, RegisterOrder
@@ -122,6 +123,7 @@ class Application:
         )
         self._drains = Drains(self.unit_of_work, parts)
         self._sweep = _sweep_of(settings, self.unit_of_work)
+        self._retention = _retention_of(settings, self.engine)
         self._lanes_made = False
 
     def intake(
@@ -199,6 +201,8 @@ class Application:
         self._make_lanes()
         if queue in {None, RETRIGGERS}:
             self.sweep()
+        if queue in {None, SWEEPS} and self._retention is not None:
+            self._retention()
         return self._drains(queue, budget=budget)
 
     def sweep(self) -> int:
@@ -232,6 +236,11 @@ def _policy(name: str, settings: ProviderSettings) -> ProviderPolicy:
 def _sweep_of(settings: Settings, unit_of_work: UnitOfWorkFactory) -> SweepRejected | None:
     planned = settings.sanity_sweep
     return None if planned == NEVER else SweepRejected(unit_of_work=unit_of_work, latest=Cron.parse(planned).latest)
+
+
+def _retention_of(settings: Settings, engine: Engine) -> Retention | None:
+    days = settings.retention_days
+    return None if days is None else Retention(engine=engine, keep=timedelta(days=days))
 
 
 def _told(parsed: messages.Parsed, became: Iterator[Reception]) -> Told:

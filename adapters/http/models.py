@@ -130,6 +130,7 @@ class OrderDetail(Order):
     transaction: Transaction
     next_action: NextAction | None = Field(description="Null where nothing is planned.")
     open_cases: Sequence[int]
+    trimmed_to: datetime | None = Field(description="Up to then, what only tells of it was deleted: see retention.")
 
 
 class TimelineEntry(BaseModel):

@@ -23,7 +23,7 @@ SELECT o.merchant, o.reference AS "order", o.status, o.reason, o.canceled_by,
        o.amount, o.currency, o.digits, t.amount_received, t.amount_refunded, o.tolerance, o.kind, o.network, o.customer,
        o.created_at, o.registered_at, o.checkout_completed_at, o.changed_at, o.watching,
        t.provider, t.reference, t.state AS transaction, t.provider_status, t.confirmations, t.settled, t.secured_at,
-       t.reversal
+       t.reversal, o.trimmed_to
 FROM orders o JOIN transactions t ON t.order_id = o.id WHERE o.id = %(id)s
 """
 _PARTS: Final[Mapping[str, str]] = {

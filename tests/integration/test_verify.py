@@ -541,6 +541,14 @@ _DAMAGES = {
             f" WHERE s.order_id = {_order('new')} AND x.order_id = {_order('paid')}"
         ),
     ),
+    "a delivery of an event that is not there": (
+        "I9",
+        "callback stream",
+        (
+            "INSERT INTO deliveries SELECT s.id, 999999, 'delivered', 1, 200, NULL, now(), now() FROM streams s"
+            f" WHERE s.order_id = {_order('new')}"
+        ),
+    ),
     "a reversal of somebody else's payment": (
         "I9",
         "reversal of rival acme pay-held",

@@ -66,7 +66,7 @@ HISTORY: Final = (
         FROM orders o CROSS JOIN LATERAL (
             SELECT coalesce(h.sequence, x.sequence) AS sequence, count(DISTINCT x.id) AS events,
                    count(DISTINCT h.sequence) AS rows
-            FROM (SELECT * FROM history WHERE order_id = o.id) h
+            FROM (SELECT * FROM history WHERE order_id = o.id AND at > coalesce(o.trimmed_to, '-infinity')) h
             FULL JOIN (SELECT * FROM events WHERE order_id = o.id AND type = 'order.status_changed') x
                    ON x.sequence = h.sequence
             GROUP BY 1

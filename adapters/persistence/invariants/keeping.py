@@ -108,6 +108,15 @@ OWN: Final = (
     ),
     Check(
         "I9",
+        "deliveries",
+        "v.stream",
+        f"""
+        SELECT s.id, {STREAM}, concat('it has tried event ', v.event_row, ', which is not there')
+        FROM deliveries v JOIN streams s ON s.id = v.stream
+        WHERE {{scope}} AND NOT EXISTS (SELECT FROM events x WHERE x.id = v.event_row)""",
+    ),
+    Check(
+        "I9",
         "cases",
         "c.id",
         f"""

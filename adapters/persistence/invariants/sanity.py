@@ -20,7 +20,8 @@ SANITY: Final = (
         "j.id",
         f"""
         SELECT j.id, {_REJECTION}, concat('it is ', j.status, ', and its events do not say so')
-        FROM rejections j WHERE {{scope}} AND NOT (
+        FROM rejections j
+        WHERE {{scope}} AND NOT EXISTS (SELECT FROM orders o WHERE o.id = j.id AND o.trimmed_to IS NOT NULL) AND NOT (
             {_told("rejected")}
             AND {_told("reprocessed")} = (j.status = 'REPROCESSED')
             AND {_told("failed")} = (j.status = 'PERMANENT_FAILED' AND j.type = 'reprocessable'))""",

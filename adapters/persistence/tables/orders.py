@@ -58,6 +58,8 @@ orders: Final = Table(
     Column("version", Integer, nullable=False, server_default=text("1")),
     Column("sequence", Integer, nullable=False, server_default=text("1")),
     Column("bill", JSONB),
+    # Up to when what only tells of it was deleted (`retention`).
+    moment("trimmed_to"),
     UniqueConstraint("merchant", "reference"),
     Index("ix_orders_merchant_id", "merchant", "id"),
     CheckConstraint(f"status IN ({_STATUSES})", name="status"),

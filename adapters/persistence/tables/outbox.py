@@ -58,7 +58,8 @@ deliveries: Final = Table(
     "deliveries",
     metadata,
     Column("stream", ForeignKey("streams.id"), primary_key=True),
-    Column("event_row", ForeignKey("events.id"), primary_key=True),
+    # No foreign key: it would look through all deliveries for each event that retention deletes.
+    Column("event_row", BigInteger, primary_key=True),
     Column("state", Text, nullable=False),
     Column("tries", Integer, nullable=False),
     Column("status", Integer),

@@ -139,6 +139,8 @@ WRONG = [
     ("TRUEUP_SANITY_SWEEP", "daily", "five fields"),
     ("TRUEUP_SANITY_SWEEP", "0 24 * * *", "within 0 to 23"),
     ("TRUEUP_SANITY_SWEEP", "0 0 30 2 *", "never comes"),
+    ("TRUEUP_RETENTION_DAYS", "29", "greater than or equal to 30"),
+    ("TRUEUP_RETENTION_DAYS", "never", "integer"),
     ("TRUEUP_SWEEP_SECOND", "1", "not a known setting"),
     ("TRUEUP_WAVE__SIZE", "1", "not a known setting"),
     ("trueup_wave_size", "1", "not a known setting"),

@@ -1,0 +1,149 @@
+"""Retention: what only tells of orders that ended long ago is deleted; the orders themselves are not.
+
+What stays is what the promises rest on: the order under its name, its payment, its states, attempts and operations, the
+intents with their keys, its reversal and its cases. So no name is free again, no key is used twice, and money that
+comes years late is still seen. What goes: events with their callbacks, steps of the timeline, the bill and the
+customer; and by their age alone commands that were carried out or refused, and mails of no case.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from adapters.persistence.columns import run
+
+log = structlog.get_logger(__name__)
+
+# How long nothing is looked for when all that is old was found.
+_REST_SECONDS: Final = 600.0
+# One process at a time: the others would only wait for its locks.
+_ALONE: Final = "SELECT pg_try_advisory_xact_lock(7208), now()"
+
+# The outbox is read from its oldest event on: of whoever was trimmed nothing stands there any more.
+_OLDEST: Final = """
+SELECT max(h.id), count(*), array_agg(DISTINCT h.order_id) FILTER (WHERE h.order_id IS NOT NULL),
+       array_agg(h.id) FILTER (WHERE h.order_id IS NULL)
+FROM (SELECT id, order_id, created_at FROM events WHERE id > %(after)s ORDER BY id LIMIT %(size)s) h
+WHERE h.created_at < %(before)s
+"""
+
+# An order that owes nothing and is owed nothing: no work, no case, no command, no callback that is still to arrive.
+_ENDED: Final = """
+SELECT o.id FROM orders o JOIN transactions t ON t.order_id = o.id
+WHERE o.id = ANY(%(orders)s::bigint[]) AND o.changed_at < %(before)s AND NOT o.watching
+  AND o.status NOT IN ('NEW', 'PENDING', 'UNRESOLVED', 'REFUND_PENDING') AND t.reversal IS DISTINCT FROM 'open'
+  AND NOT EXISTS (SELECT FROM due_work d WHERE d.subject = o.id)
+  AND NOT EXISTS (SELECT FROM cases c WHERE c.order_id = o.id AND c.closed_at IS NULL)
+  AND NOT EXISTS (SELECT FROM inbox i
+                  WHERE i.merchant = o.merchant AND i."order" = o.reference AND i.state = 'waiting')
+  AND NOT EXISTS (SELECT FROM events x WHERE x.order_id = o.id AND x.created_at >= %(before)s)
+ORDER BY o.id FOR UPDATE OF o SKIP LOCKED
+"""
+# With the streams of each, and those that deliver one of its events once more.
+_CARRIED: Final = """
+SELECT x.id, x.order_id, s.id AS stream,
+       EXISTS (SELECT FROM due_work d WHERE d.subject = s.id)
+       OR EXISTS (SELECT FROM cases c WHERE c.subject = s.id AND c.closed_at IS NULL) AS waits
+FROM events x LEFT JOIN (streams s JOIN endpoints e ON e.id = s.endpoint)
+    ON e.merchant = x.merchant AND s.key = ANY(ARRAY[x.order_id, -x.id])
+WHERE x.order_id = ANY(%(orders)s::bigint[]) OR x.id = ANY(%(events)s::bigint[])
+"""
+_DELETE: Final = (
+    "DELETE FROM deliveries WHERE stream = ANY(%(streams)s::bigint[])",
+    "DELETE FROM streams WHERE id = ANY(%(streams)s::bigint[])",
+    "DELETE FROM events WHERE id = ANY(%(events)s::bigint[])",
+    "DELETE FROM timeline WHERE order_id = ANY(%(orders)s::bigint[])",
+    "UPDATE orders SET trimmed_to = %(before)s, bill = NULL, customer = NULL WHERE id = ANY(%(orders)s::bigint[])",
+)
+
+# What goes by its age alone, in the order of its ids.
+_BY_AGE: Final = """
+WITH oldest AS (
+    SELECT id, {at} AS at, {goes} AS goes FROM {table} WHERE id > %(after)s ORDER BY id LIMIT %(size)s
+), gone AS (
+    DELETE FROM {table} USING oldest o WHERE {table}.id = o.id AND o.goes AND o.at < %(before)s RETURNING 1
+)
+SELECT max(id), count(*), (SELECT count(*) FROM gone) FROM oldest WHERE at < %(before)s
+"""
+_COMMANDS: Final = _BY_AGE.format(table="inbox", at="received_at", goes="state IN ('applied', 'refused')")
+_MAILS: Final = _BY_AGE.format(table="mails", at="created_at", goes="state <> 'waiting' AND case_id IS NULL")
+
+
+@dataclass(slots=True)
+class _Walk:
+    """How far one walk through a table has come; from its end it rests, and begins again."""
+
+    step: "Callable[[Connection, _Walk, datetime], int]"
+    after: int = 0
+    rests_until: float = 0.0
+
+    def moved(self, to: int | None, found: int, size: int) -> None:
+        if found < size:
+            self.after, self.rests_until = 0, time.monotonic() + _REST_SECONDS
+        else:
+            self.after = to or 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Retention:
+    """Deletes what is older than `keep`, a batch at a call; calling it often costs nothing once all is done."""
+
+    engine: Engine
+    keep: timedelta
+    size: int = 500
+    _walks: list[_Walk] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        by_age = [_Walk(self._by_age(statement)) for statement in (_COMMANDS, _MAILS)]
+        self._walks = [_Walk(self._trim), *by_age]
+
+    def __call__(self) -> int:
+        """Return how many rows of orders, events, commands and mails were trimmed or deleted."""
+        walks = [walk for walk in self._walks if walk.rests_until <= time.monotonic()]
+        if not walks:
+            return 0
+        with self.engine.begin() as connection:
+            alone, now = run(connection, _ALONE).one()
+            if not alone:
+                return 0
+            gone = sum(walk.step(connection, walk, now - self.keep) for walk in walks)
+        if gone:
+            log.info("retention.deleted", rows=gone)
+        return gone
+
+    def _trim(self, connection: Connection, walk: _Walk, before: datetime) -> int:
+        parameters = {"after": walk.after, "size": self.size, "before": before}
+        to, found, orders, single = run(connection, _OLDEST, parameters).one()
+        walk.moved(to, found, self.size)
+        ended = [row[0] for row in run(connection, _ENDED, {"orders": orders or [], "before": before})]
+        carried = run(connection, _CARRIED, {"orders": ended, "events": single or []}).all()
+        waits = {_subject(row) for row in carried if row.waits}
+        goes = [row for row in carried if _subject(row) not in waits]
+        gone: dict[str, Any] = {
+            "orders": [order for order in ended if order not in waits],
+            "events": sorted({row.id for row in goes}),
+            "streams": sorted({row.stream for row in goes if row.stream is not None}),
+            "before": before,
+        }
+        for statement in _DELETE:
+            run(connection, statement, gone)
+        return len(gone["orders"]) + len(gone["events"])
+
+    def _by_age(self, statement: str) -> Callable[[Connection, _Walk, datetime], int]:
+        def step(connection: Connection, walk: _Walk, before: datetime) -> int:
+            parameters = {"after": walk.after, "size": self.size, "before": before}
+            to, found, gone = run(connection, statement, parameters).one()
+            walk.moved(to, found, self.size)
+            return int(gone)
+
+        return step
+
+
+def _subject(row: Any) -> int:
+    """Return what waits or goes as a whole: an order, or an event of none."""
+    return int(-row.id if row.order_id is None else row.order_id)
