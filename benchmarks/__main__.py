@@ -15,6 +15,7 @@ from typing import Final
 
 from benchmarks.callbacks import callbacks
 from benchmarks.claim import claim_case
+from benchmarks.growth import growth
 from benchmarks.intake import intake
 from benchmarks.latency import latency
 from benchmarks.measure import ROUNDS, Result, machine
@@ -32,6 +33,7 @@ CASES: Final[Mapping[str, Callable[[int], Result]]] = MappingProxyType({
     "callbacks": callbacks,
     "waiting": waiting,
     "retrigger": retrigger,
+    "growth": growth,
 })  # fmt: skip
 RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
 
