@@ -27,7 +27,7 @@ from benchmarks.orders import LIST, one
 from benchmarks.stage import Stage, stage
 from config.messaging import INTAKE
 
-SINGLY: Final = 6_000
+SINGLY: Final = 10_000
 IN_LISTS: Final = 40_000
 BY_HTTP: Final = 2_000
 WORKERS: Final = ("intake",)

@@ -28,7 +28,7 @@ OURS = 20_000
 PLAIN = 3_000
 PLAIN_TRIAL = 1_000
 BARE = 20_000
-CONCURRENCIES = (2, 4, 8, 16)
+CONCURRENCIES = (4, 8, 16, 32)
 
 ONE_A_CALL = "Trueup, one payment a call"
 BULK = "Trueup, bulk call"
