@@ -89,7 +89,8 @@ class Depths:
     def __call__(self, queue: str) -> int | None:
         """Return the number, or None where the broker does not say; it never raises."""
         try:
-            # A channel of its own: RabbitMQ closes it when the queue does not exist.
+            # A channel of its own, for a queue that does not exist is an error of the channel. At either broker it can
+            # be used again after that, and must be: on Redis every empty queue is such a one.
             if self._channel is None:
                 self._connection.ensure_connection(max_retries=1, interval_start=0, timeout=_CONNECT_SECONDS)
                 self._channel = self._connection.channel()
@@ -97,7 +98,6 @@ class Depths:
         except ChannelError:
             # What was declared is gone, as after a reset of the broker: it is to be declared again.
             self._connection.declared_entities.clear()
-            self._channel = None
             return 0
         except Exception as error:  # noqa: BLE001 - every broker library has its own, and no answer is an answer here
             log.debug("broker.depth_unknown", queue=queue, error=str(error))

@@ -1,5 +1,7 @@
 """Workers as they run, on both brokers: what reaches the application, and what no message can do to them."""
 
+# mypy: allow-untyped-calls
+
 import base64
 import json
 import signal
@@ -9,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import redis
+from kombu.connection import Connection
 
-from adapters.queue import CeleryHints, publisher
+from adapters.queue import CeleryHints, Depths, publisher
 from config.messaging import INTAKE
 from domain.model.due_work import Work
 from tests.integration.celery_processes import ORDER, ROOT, Broker, Running, a_worker, start, until
@@ -260,6 +263,29 @@ class TestHints:
             assert time.monotonic() - begun < 1
             assert hints.depth("polling") is None
             hints.close()
+
+
+class Opening(Connection):
+    """A connection that counts what is opened on it."""
+
+    opened = 0
+
+    def channel(self) -> object:
+        self.opened += 1
+        return super().channel()
+
+
+class TestDepths:
+    def test_ask_about_a_queue_that_is_not_there_over_one_channel(self, broker: Broker) -> None:
+        with Opening(broker.url) as connection:
+            depths = Depths(connection)
+            # On Redis an empty queue is not there: so are all of them while workers keep up.
+            assert [depths("nobody's") for _ in range(20)] == [0] * 20
+            broker.send("intake.register_order", **ORDER)
+            while not depths(INTAKE):
+                time.sleep(0.05)
+
+            assert connection.opened == 1
 
 
 class TestAPublisherOfOurs:
