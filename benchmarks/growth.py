@@ -1,8 +1,8 @@
-"""What an order leaves behind: bytes by table, and what of them retention gives back, at which cost.
+"""What an order costs in its life, what it leaves behind, and what of that retention gives back.
 
     python -m benchmarks growth
 
-Orders that are registered in lists, found pending, found paid, and told of to one endpoint at each of the three.
+Orders that are registered in lists, found pending, found paid, and told of to an endpoint at each of the three.
 Sizes are those of packed tables with their indexes (`VACUUM FULL`); live ones have some room besides.
 """
 
@@ -13,7 +13,7 @@ from typing import Final
 
 from adapters.persistence.retention import Retention
 from adapters.persistence.verify import verify
-from benchmarks.callbacks import add_endpoint, receiver
+from benchmarks.callbacks import MERCHANTS, add_endpoint, receiver
 from benchmarks.measure import Figures, Result
 from benchmarks.orders import LIST, one
 from benchmarks.stage import Stage, provider, stage
@@ -29,10 +29,13 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
 
 def growth(rounds: int) -> Result:  # noqa: ARG001 - bytes have no moods
     with provider(0.0) as asked, receiver() as port, stage(port=asked.port, concurrency=256) as on:
-        add_endpoint(on, "shop", port)
+        for number in range(MERCHANTS):
+            add_endpoint(on, f"m-{number}", port)
         empty = _sizes(on)
         [(wal,)] = on.run("SELECT pg_current_wal_lsn()")
+        here, there = on.cpu_here(), on.cpu_of_postgres()
         _live(on, asked.port)
+        cpu = {"worker_us": on.cpu_here() - here, "postgres_us": on.cpu_of_postgres() - there}
         [(written,)] = on.run("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %(wal)s)", wal=wal)
         whole = _bytes(_sizes(on), empty)
         began = time.perf_counter()
@@ -41,6 +44,7 @@ def growth(rounds: int) -> Result:  # noqa: ARG001 - bytes have no moods
         trimmed = _trim(on)
         left = _bytes(_sizes(on), empty)
     orders: Figures = {"bytes": sum(whole.values()), "wal_bytes": float(str(written)) / ORDERS}
+    orders |= {name: seconds / ORDERS * 1e6 for name, seconds in cpu.items()}
     orders |= {f"{table}_bytes": size for table, size in whole.items()}
     after: Figures = {"bytes": sum(left.values()), **{f"{table}_bytes": size for table, size in left.items()}}
     return Result(
@@ -57,7 +61,8 @@ def _live(on: Stage, port: int) -> None:
     """Let the orders come, wait, be paid, and be told of."""
     for start in range(0, ORDERS, LIST):
         orders = [one(f"o-{n:08}", f"paid-after-0-{n:08}") for n in range(start, start + LIST)]
-        on.application.intake("intake.register_orders", [], {"merchant": "shop", "orders": orders}, trace="bench")
+        fields = {"merchant": f"m-{start // LIST % MERCHANTS}", "orders": orders}
+        on.application.intake("intake.register_orders", [], fields, trace="bench")
     for paid in (False, True):
         if paid:
             urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/begin", data=b"")).close()

@@ -44,13 +44,16 @@ WHERE o.id = ANY(%(orders)s::bigint[]) AND o.changed_at < %(before)s AND NOT o.w
   AND NOT EXISTS (SELECT FROM events x WHERE x.order_id = o.id AND x.created_at >= %(before)s)
 ORDER BY o.id FOR UPDATE OF o SKIP LOCKED
 """
-# With the streams of each, and those that deliver one of its events once more.
+# With the streams of each, and those that deliver one of its events once more. `OFFSET 0` has them looked up event by
+# event: joined as a whole, a plan may read every stream there is.
 _CARRIED: Final = """
 SELECT x.id, x.order_id, s.id AS stream,
        EXISTS (SELECT FROM due_work d WHERE d.subject = s.id)
        OR EXISTS (SELECT FROM cases c WHERE c.subject = s.id AND c.closed_at IS NULL) AS waits
-FROM events x LEFT JOIN (streams s JOIN endpoints e ON e.id = s.endpoint)
-    ON e.merchant = x.merchant AND s.key = ANY(ARRAY[x.order_id, -x.id])
+FROM events x LEFT JOIN LATERAL (
+    SELECT s.id FROM endpoints e JOIN streams s ON s.endpoint = e.id AND s.key = ANY(ARRAY[x.order_id, -x.id])
+    WHERE e.merchant = x.merchant OFFSET 0
+) s ON true
 WHERE x.order_id = ANY(%(orders)s::bigint[]) OR x.id = ANY(%(events)s::bigint[])
 """
 _DELETE: Final = (
