@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import psutil
 
-from adapters.cli.programs import WORKERS, worker_command
+from adapters.cli.programs import WORKERS, processes_of, worker_command
 from adapters.queue import publisher
 from config.messaging import WORKER_OPTIONS
+from config.settings import Settings
+
+CONCURRENCY: Final = Settings.model_fields["worker_concurrency"].default
 
 
 def cpu_of(process: psutil.Process) -> float:
@@ -78,7 +82,8 @@ def ours(home: Path, names: Sequence[str]) -> Iterator[list[psutil.Process]]:
         # Before the workers, so that it has begun when they have.
         processes = [stack.enter_context(running(["celery", "-A", "workers.app", "beat"], {}, home / "beat.log"))]
         for name in names:
-            argv = worker_command(name, WORKERS[name], concurrency=2)[2:]  # without the Python and its -m
+            command = worker_command(name, WORKERS[name], concurrency=processes_of(name, CONCURRENCY))
+            argv = command[2:]  # without the Python and its -m
             processes.append(stack.enter_context(running(argv, {}, home / f"{name}.log")))
             until(partial(_pongs, os.environ["TRUEUP_BROKER_URL"], f"{name}@{socket.gethostname()}"), seconds=60)
         yield processes

@@ -55,6 +55,14 @@ def worker_command(name: str, queues: Sequence[str], *, concurrency: int | None 
     return argv
 
 
+def processes_of(name: str, concurrency: int) -> int:
+    """Return how many processes a worker of `WORKERS` has where the others have so many.
+
+    Those of intake wait for commits more than they work, and two of them may be busy with sweeps and retriggers.
+    """
+    return concurrency + (INTAKE in WORKERS[name])
+
+
 def beat(reached: Reached) -> Program:
     return Program("beat", [*_CELERY, "beat"], _environment(reached))
 
@@ -94,7 +102,8 @@ def flower_password(settings: Settings) -> str:
 
 def everything(reached: Reached) -> list[Program]:
     """Return what `up` runs."""
-    workers = [worker(reached, name, queues) for name, queues in WORKERS.items()]
+    each = reached.settings.worker_concurrency
+    workers = [worker(reached, name, queues, concurrency=processes_of(name, each)) for name, queues in WORKERS.items()]
     return [*workers, beat(reached), api(reached), flower(reached)]
 
 
