@@ -49,9 +49,13 @@ ORDER BY o.id FOR UPDATE OF o SKIP LOCKED
 _CARRIED: Final = """
 SELECT x.id, x.order_id, s.id AS stream,
        EXISTS (SELECT FROM due_work d WHERE d.subject = s.id)
-       OR EXISTS (SELECT FROM cases c WHERE c.subject = s.id AND c.closed_at IS NULL) AS waits
+       OR EXISTS (SELECT FROM cases c WHERE c.subject = s.id AND c.closed_at IS NULL)
+       -- Given up, and somebody may still have it delivered: that is what the endpoint's case waits for.
+       OR (EXISTS (SELECT FROM deliveries v WHERE v.stream = s.id AND v.state = 'failed')
+           AND EXISTS (SELECT FROM cases c WHERE c.subject = s.endpoint AND c.closed_at IS NULL)) AS waits
 FROM events x LEFT JOIN LATERAL (
-    SELECT s.id FROM endpoints e JOIN streams s ON s.endpoint = e.id AND s.key = ANY(ARRAY[x.order_id, -x.id])
+    SELECT s.id, s.endpoint
+    FROM endpoints e JOIN streams s ON s.endpoint = e.id AND s.key = ANY(ARRAY[x.order_id, -x.id])
     WHERE e.merchant = x.merchant OFFSET 0
 ) s ON true
 WHERE x.order_id = ANY(%(orders)s::bigint[]) OR x.id = ANY(%(events)s::bigint[])

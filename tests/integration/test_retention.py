@@ -158,6 +158,21 @@ class TestAnOrderThatOwesOrIsOwed:
         left = "SELECT DISTINCT o.reference FROM events x JOIN orders o ON o.id = x.order_id ORDER BY 1"
         assert store.ask(left) == [("canceling",), ("open",), ("reversing",), ("short",), ("watched",)]
 
+    @pytest.mark.parametrize(("closed", "left"), [("NULL", 2), ("now()", 0)])
+    def test_is_not_trimmed_while_the_case_of_what_was_given_up_is_open(
+        self, store: Store, closed: str, left: int
+    ) -> None:
+        store.damage(
+            "UPDATE deliveries SET state = 'failed'",
+            "INSERT INTO cases (kind, subject, merchant, known, opened_at, closed_at, closed_by)"
+            f" SELECT 'UNDELIVERABLE', id, merchant, 'it was given up', now(), {closed}::timestamptz,"
+            f" CASE WHEN {closed} IS NOT NULL THEN 'operator:ann' END FROM endpoints",
+        )
+
+        retain(store)
+
+        assert store.ask("SELECT count(*) FROM deliveries") == [(left,)]
+
     def test_is_not_trimmed_while_a_command_about_it_waits(self, store: Store) -> None:
         store.damage(
             """
