@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from alembic import command
 from sqlalchemy import CheckConstraint, Engine, event, text
 from sqlalchemy.exc import IntegrityError
 
@@ -15,6 +16,7 @@ from adapters.persistence.columns import run
 from adapters.persistence.database import connect
 from adapters.persistence.tables import metadata
 from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
+from adapters.persistence.verify import verify
 from domain.model.case import CaseKind, CaseOpening
 from domain.model.decision import CommandOutcome, CommandState, Decision, Entry, EntryKind, Move
 from domain.model.due_work import Claimed, Due, Work
@@ -66,13 +68,23 @@ class TestAnUpgrade:
             run(connection, f"{case} SELECT 'STUCK', id, merchant, id, 'k', now() FROM orders")
             run(connection, f"{step} SELECT id, now(), 'system', 'opened', %(d)s::jsonb FROM cases", {"d": details})
             run(connection, f"{step} SELECT id, now(), 'system', 'closed', '{{}}' FROM cases")
-            run(connection, "UPDATE alembic_version SET version_num = '0008'")
+            command.downgrade(migrate._config(connection), "0008")
 
         migrate.upgrade(engine)
 
         with engine.connect() as connection:
             found = connection.execute(text("SELECT details FROM case_entries ORDER BY id")).scalars().all()
         assert found == [{"amount_at_risk": written}, {}]
+
+    def test_can_be_taken_back_and_done_again(self, engine: Engine, bench: SqlBench) -> None:
+        bench.register()
+        with engine.begin() as connection:
+            command.downgrade(migrate._config(connection), "0009")
+
+        migrate.upgrade(engine)
+
+        assert migrate.differences(engine) == []
+        assert verify(engine) == []
 
 
 # One row of each table that a check of it refuses: {constraint: statement}.
