@@ -7,6 +7,7 @@ It ends with status 1 if something that was wanted was not reached.
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -41,7 +42,7 @@ RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     arguments.add_argument("cases", nargs="*", metavar="case", help=f"one of {', '.join(CASES)}; all if none is named")
-    arguments.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each contender")
+    arguments.add_argument("--rounds", type=_rounds, default=ROUNDS, help="turns of each contender")
     given = arguments.parse_args()
     for unknown in set(given.cases) - set(CASES):
         arguments.error(f"case: {unknown!r} is none of {', '.join(CASES)}")
@@ -55,5 +56,13 @@ def main() -> int:
     return int(not all(goal.met for result in found.values() for goal in result.goals))
 
 
+def _rounds(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a number of at least 1")
+    return int(text)
+
+
 if __name__ == "__main__":
+    # Whoever ends it ends its servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from adapters.persistence.columns import Columns, run
 from adapters.persistence.due_work import SqlDueWork
+from adapters.persistence.retention import UNDELETED
 from domain.model.due_work import Due, Work
 
 MOST: Final = 1000
@@ -149,6 +150,7 @@ def _parameters(wanted: Wanted, *, last: tuple[int, ...]) -> dict[str, Any]:
 
 def redeliver(connection: Connection, events: Sequence[int], *, endpoint: int | None = None) -> int:
     """Make these events due again at this endpoint, or at every one that gets them; return how many deliveries."""
+    run(connection, UNDELETED)  # before anything is looked up: what is there now, stays
     now = run(connection, "SELECT now()").scalar_one()
     due_work = SqlDueWork(connection, now)
     targets = [tuple(row) for row in run(connection, _TARGETS, {"events": list(events), "endpoint": endpoint})]

@@ -21,14 +21,18 @@ log = structlog.get_logger(__name__)
 
 # How long nothing is looked for when all that is old was found.
 _REST_SECONDS: Final = 600.0
-# One process at a time: the others would only wait for its locks.
+# How long one call goes on: it is made with every sweep, and what else is due there waits for it.
+_SHARE_SECONDS: Final = 0.25
+# One process at a time, and none while something that may be old is made due again without its order being held.
 _ALONE: Final = "SELECT pg_try_advisory_xact_lock(7208), now()"
+UNDELETED: Final = "SELECT pg_advisory_xact_lock_shared(7208)"
 
-# The outbox is read from its oldest event on: of whoever was trimmed nothing stands there any more.
+# The outbox is read from its oldest event on: of whoever was trimmed nothing stands there any more. How a reversal of
+# no order ended stays told: nothing says of a reversal that it was trimmed.
 _OLDEST: Final = """
 SELECT max(h.id), count(*), array_agg(DISTINCT h.order_id) FILTER (WHERE h.order_id IS NOT NULL),
-       array_agg(h.id) FILTER (WHERE h.order_id IS NULL)
-FROM (SELECT id, order_id, created_at FROM events WHERE id > %(after)s ORDER BY id LIMIT %(size)s) h
+       array_agg(h.id) FILTER (WHERE h.order_id IS NULL AND h.type <> 'reversal.ended')
+FROM (SELECT id, type, order_id, created_at FROM events WHERE id > %(after)s ORDER BY id LIMIT %(size)s) h
 WHERE h.created_at < %(before)s
 """
 
@@ -78,7 +82,13 @@ WITH oldest AS (
 SELECT max(id), count(*), (SELECT count(*) FROM gone) FROM oldest WHERE at < %(before)s
 """
 _COMMANDS: Final = _BY_AGE.format(table="inbox", at="received_at", goes="state IN ('applied', 'refused')")
-_MAILS: Final = _BY_AGE.format(table="mails", at="created_at", goes="state <> 'waiting' AND case_id IS NULL")
+# Neither what tells of a case, nor what has one because it could not be sent.
+_MAILS: Final = _BY_AGE.format(
+    table="mails",
+    at="created_at",
+    goes="state <> 'waiting' AND case_id IS NULL"
+    " AND NOT EXISTS (SELECT FROM cases c WHERE c.subject = mails.id AND c.closed_at IS NULL)",
+)
 
 
 @dataclass(slots=True)
@@ -98,7 +108,7 @@ class _Walk:
 
 @dataclass(slots=True, kw_only=True)
 class Retention:
-    """Deletes what is older than `keep`, a batch at a call; calling it often costs nothing once all is done."""
+    """Deletes what is older than `keep`, for a moment at each call; calling it often costs nothing once all is done."""
 
     engine: Engine
     keep: timedelta
@@ -111,17 +121,22 @@ class Retention:
 
     def __call__(self) -> int:
         """Return how many rows of orders, events, commands and mails were trimmed or deleted."""
+        end = time.monotonic() + _SHARE_SECONDS
+        gone = batch = self._batch()
+        while batch and time.monotonic() < end:
+            batch = self._batch()
+            gone += batch
+        if gone:
+            log.info("retention.deleted", rows=gone)
+        return gone
+
+    def _batch(self) -> int:
         walks = [walk for walk in self._walks if walk.rests_until <= time.monotonic()]
         if not walks:
             return 0
         with self.engine.begin() as connection:
             alone, now = run(connection, _ALONE).one()
-            if not alone:
-                return 0
-            gone = sum(walk.step(connection, walk, now - self.keep) for walk in walks)
-        if gone:
-            log.info("retention.deleted", rows=gone)
-        return gone
+            return sum(walk.step(connection, walk, now - self.keep) for walk in walks) if alone else 0
 
     def _trim(self, connection: Connection, walk: _Walk, before: datetime) -> int:
         parameters = {"after": walk.after, "size": self.size, "before": before}

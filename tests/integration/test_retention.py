@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from adapters.persistence.redeliveries import redeliver
 from adapters.persistence.retention import Retention
 from adapters.persistence.verify import verify
 from config.messaging import SWEEPS
@@ -226,13 +227,55 @@ class TestDeleting:
 
         assert Retention(engine=store.engine, keep=timedelta(0))() > 0
 
+    def test_leaves_alone_what_is_being_delivered_once_more(self, store: Store) -> None:
+        with store.engine.begin() as another:
+            events = [row[0] for row in store.ask("SELECT id FROM events ORDER BY id")]
+            assert redeliver(another, events) == len(events)
+
+            assert Retention(engine=store.engine, keep=timedelta(0))() == 0
+
+        retain(store)
+        assert store.ask("SELECT count(*) FROM due_work WHERE kind = 'deliver'") == [(len(events),)]
+        assert store.ask("SELECT count(*) FROM events") == [(len(events),)]
+
     def test_rests_when_all_is_done(self, store: Store) -> None:
         retention = Retention(engine=store.engine, keep=timedelta(0))
-        assert retention() > 0
+        while retention():
+            pass
         paid(store, "B-1")
         store.damage(*DELIVER)
 
         assert retention() == 0  # ten minutes have not passed
+
+    def test_leaves_verify_content_with_timeouts_that_were_undone(self, store: Store) -> None:
+        store.register("reversed")
+        for name in ("reversed", "nobody's"):
+            store.report(f"pay-{name}")
+            store.answer_reversal(f"pay-{name}", a_record(ProviderStatus.VOIDED, reference=f"pay-{name}"))
+        store.answer("reversed", a_record(ProviderStatus.VOIDED, reference="pay-reversed"))
+        # Nobody paid late either.
+        store.damage(*DELIVER, "DELETE FROM due_work WHERE kind = 'watch'", "UPDATE orders SET watching = false")
+
+        retain(store)
+
+        assert store.ask("SELECT outcome FROM reversals") == [("ALREADY_REVERSED",)] * 2
+        assert store.ask("SELECT type, order_id FROM events") == [("reversal.ended", None)]
+        assert store.ask("SELECT count(*) FROM orders WHERE trimmed_to IS NOT NULL") == [(2,)]
+
+    def test_keeps_a_mail_while_the_case_of_its_failure_is_open(self, store: Store) -> None:
+        store.damage("UPDATE merchants SET email = 'ops@shop.example', mail_statuses = '{PAID}'")
+        paid(store, "B-1")
+        store.damage(
+            *DELIVER,
+            "DELETE FROM due_work WHERE kind = 'mail'",
+            "UPDATE mails SET state = 'failed'",
+            "INSERT INTO cases (kind, subject, merchant, known, opened_at)"
+            " SELECT 'UNDELIVERABLE', id, merchant, 'it could not be sent', now() FROM mails",
+        )
+
+        retain(store)
+
+        assert store.ask("SELECT state FROM mails") == [("failed",)]
 
     def test_keeps_mails_of_cases_and_those_that_wait(self, store: Store) -> None:
         store.damage("UPDATE merchants SET email = 'ops@shop.example', mail_statuses = '{PAID}'")

@@ -44,7 +44,9 @@ GOING_ON: Final = (
         f"""
         SELECT r.id, {REVERSAL}, concat('it has ended as ', r.outcome, ', and no event tells of it')
         FROM reversals r WHERE {{scope}} AND r.outcome IS NOT NULL AND NOT EXISTS (
-            SELECT FROM events x WHERE x.event = {_ENDED_EVENT} AND x.type = 'reversal.ended')""",
+            SELECT FROM events x WHERE x.event = {_ENDED_EVENT} AND x.type = 'reversal.ended')
+          AND NOT EXISTS (SELECT FROM transactions t JOIN orders o ON o.id = t.order_id
+                          WHERE t.provider = r.provider AND t.reference = r.reference AND o.trimmed_to > r.ended_at)""",
     ),
     Check(
         "I2",

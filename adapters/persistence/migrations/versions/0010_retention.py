@@ -1,6 +1,6 @@
 """What only tells of orders that ended long ago can be deleted; the order says when it was.
 
-The release before runs on it: an order that was trimmed has nothing to tell there.
+The release before runs on it as long as nothing is deleted: its `verify` misses the events of trimmed orders.
 """
 
 import sqlalchemy as sa
