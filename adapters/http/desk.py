@@ -49,6 +49,7 @@ class Desk:
     def reading(self) -> Iterator[Connection]:
         with self.engine.connect() as connection:
             yield connection
+            connection.commit()  # of nothing: what is rolled back costs a connection the plans that it has prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

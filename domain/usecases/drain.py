@@ -158,6 +158,7 @@ class Drain:
             lanes = [refill(lane, self.step.limits(lane), uow.now) for lane in due]
             chosen = self._choose(uow, lanes) or (self._choose_lone(uow, lanes) if lone else [])
             if not chosen:
+                uow.commit()  # of nothing: what is given up costs a connection the plans that it has prepared
                 return 0
             slowest = max(self.step.limits(lane).call_timeout for lane, _ in chosen)
             claim = uow.due_work.lease(

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Engine
 
 from adapters.bootstrap import Application
-from config.messaging import NOTIFICATIONS
+from adapters.persistence.columns import run
+from config.messaging import NOTIFICATIONS, POLLING
 from config.settings import load
 from tests.builders import a_record, money
 from tests.integration.store import Store
@@ -93,3 +94,18 @@ class TestCallbacks:
         assert before == 0
         assert delivered(store) > 0
         assert mails(store) == {"waiting"}
+
+
+class TestADrainThatFindsNothing:
+    def test_keeps_the_plans_that_its_connection_has_prepared(
+        self, store: Store, database_url: str, tmp_path: Path
+    ) -> None:
+        store.damage("DELETE FROM due_work")
+        with application_of(database_url, tmp_path) as application:
+            for _ in range(10):
+                application.drain(POLLING)
+
+            with application.engine.connect() as connection:
+                prepared = run(connection, "SELECT statement FROM pg_prepared_statements").scalars().all()
+
+        assert any("FROM lanes" in statement for statement in prepared)
