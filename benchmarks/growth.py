@@ -77,7 +77,7 @@ def _live(on: Stage, port: int) -> None:
 
 def _trim(on: Stage) -> Figures:
     """Take away what may go of all of them, a batch at a time as the sweeps do."""
-    retention = Retention(engine=on.application.engine, keep=timedelta(0))
+    retention = Retention(engine=on.application.engine, keep=timedelta(0), seconds=0.0)
     there, began, longest = on.cpu_of_postgres(), time.perf_counter(), 0.0
     while True:
         batch = time.perf_counter()

@@ -113,6 +113,7 @@ class Retention:
     engine: Engine
     keep: timedelta
     size: int = 500
+    seconds: float = _SHARE_SECONDS
     _walks: list[_Walk] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -121,7 +122,7 @@ class Retention:
 
     def __call__(self) -> int:
         """Return how many rows of orders, events, commands and mails were trimmed or deleted."""
-        end = time.monotonic() + _SHARE_SECONDS
+        end = time.monotonic() + self.seconds
         gone = batch = self._batch()
         while batch and time.monotonic() < end:
             batch = self._batch()

@@ -250,7 +250,7 @@ class Drain:
                 self._save_part(wave, conflicts=conflicts + 1)
             else:
                 self._divide(wave, error)
-        except Exception as error:  # noqa: BLE001 - the one catch-all: it isolates the row, keeps the error, never decides
+        except Exception as error:  # noqa: BLE001 - the last one of a wave: it isolates the row, keeps the error, never decides
             self._divide(wave, error)
 
     def _divide(self, wave: Sequence[Answered], error: Exception) -> None:
