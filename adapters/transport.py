@@ -56,6 +56,9 @@ class Request(msgspec.Struct, frozen=True):
     `timeout` bounds the whole call, `connect_timeout` the looking up of the name and the connection; in seconds.
     `address_guard` says whether an address may be connected to. It sees the one really used, whatever the name
     resolved to before.
+
+    `once` keeps libcurl from sending it a second time by itself, as it does where a connection that was used before
+    breaks without an answer: it gets a new connection. It costs that connection; whoever calls has to know what was sent.
     """
 
     method: Literal["GET", "POST"]
@@ -66,6 +69,7 @@ class Request(msgspec.Struct, frozen=True):
     connect_timeout: float = 5.0
     max_bytes: int = MEBIBYTE
     address_guard: AddressGuard | None = None
+    once: bool = False
 
 
 class Response(msgspec.Struct, frozen=True, gc=False):
@@ -123,7 +127,7 @@ class Failure(msgspec.Struct, frozen=True):
 class _Slot:
     """A handle of libcurl's, with what it was told last and what it has received."""
 
-    __slots__ = ("bare", "body", "curl", "guard", "header_lines", "headers", "method", "refused", "tag", "terms")
+    __slots__ = ("bare", "body", "curl", "guard", "header_lines", "headers", "method", "once", "refused", "tag", "terms")
 
     def __init__(self) -> None:
         self.curl = curl = pycurl.Curl()
@@ -131,6 +135,7 @@ class _Slot:
         self.header_lines: list[bytes] = []
         self.headers: tuple[str, ...] = ()
         self.method = "GET"
+        self.once = False
         self.bare = True
         self.guard: AddressGuard | None = None
         self.terms: tuple[float, float, int] | None = None
@@ -172,6 +177,9 @@ class _Slot:
         elif self.method != "GET":
             curl.setopt(pycurl.HTTPGET, 1)
         self.method = request.method
+        if request.once is not self.once:
+            curl.setopt(pycurl.FRESH_CONNECT, request.once)
+            self.once = request.once
         bare = request.body is None
         if request.headers is not self.headers or bare is not self.bare:
             self._set_headers(request.headers, bare=bare)

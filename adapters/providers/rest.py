@@ -117,6 +117,7 @@ class RestProvider:
             (*self._headers, f"Idempotency-Key: {call.key}"),
             timeout=self._timeout,
             connect_timeout=self._connect_timeout,
+            once=True,  # an effect without an answer is asked about before it is sent again
         )
 
 

@@ -249,6 +249,18 @@ class TestAnEffect:
         assert isinstance(answer, Record)
         assert answer.status == "voided"
 
+    def test_is_sent_once_however_its_connection_breaks(self) -> None:
+        with (
+            serving(lambda got: RESET if got.method == "POST" else an_answer(200, as_json(a_payment()))) as endpoint,
+            calling(endpoint.url) as calls,
+        ):
+            for question in (Inquiry(("r-1",)), CANCEL):
+                calls.ask("p", question)
+                [asked] = all_of(calls)
+
+        assert [got.method for got in endpoint.received] == ["GET", "POST"]
+        assert isinstance(asked.answers["r-1"], Unreachable)
+
     @pytest.mark.parametrize(
         ("reply", "expected"),
         [

@@ -320,6 +320,25 @@ class TestATransport:
 
         assert endpoint.connections == 3
 
+    @pytest.mark.parametrize(("once", "sent"), [(True, 1), (False, 2)])
+    def test_sends_a_call_a_second_time_by_itself_unless_it_is_told_not_to(
+        self, transport: Transport, once: bool, sent: int  # noqa: FBT001
+    ) -> None:
+        with serving(lambda received: RESET if received.method == "POST" else an_answer(200)) as endpoint:
+            assert call(transport, get(endpoint.url)).status == 200
+            end = call(transport, Request("POST", endpoint.url, once=once))
+            assert call(transport, get(endpoint.url)).status == 200
+
+        assert isinstance(end, Failure)
+        assert [received.method for received in endpoint.received] == ["GET", *["POST"] * sent, "GET"]
+
+    def test_keeps_the_connection_of_a_call_that_is_sent_once(self, transport: Transport) -> None:
+        with serving(an_answer(200)) as endpoint:
+            for once in (False, True, False):
+                assert call(transport, Request("POST", endpoint.url, once=once)).status == 200
+
+        assert endpoint.connections == 2
+
     def test_lets_a_silent_call_delay_only_itself(self, transport: Transport) -> None:
         with serving(lambda received: SILENCE if received.path == "/silent" else an_answer(200)) as endpoint:
             transport.start(get(f"{endpoint.url}/silent", timeout=PATIENCE), "silent")

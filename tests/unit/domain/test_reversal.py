@@ -19,6 +19,7 @@ from domain.rules.reversal import (
     after_inquiry,
     after_refusal,
     ask_of,
+    is_kept_for_the_end,
     last_attempt_at,
     needs_a_person,
     next_attempt,
@@ -292,6 +293,21 @@ class TestTheAttemptJustBeforeSettlement:
 
         assert soon == LAST + 30 * SECONDS
         assert very_late == SETTLES
+
+
+class TestTheOnlyAttemptThatIsLeft:
+    @pytest.mark.parametrize(
+        ("attempts", "now", "kept"),
+        [
+            (8, NOON, False),
+            (9, NOON, True),
+            (9, LAST - 1 * SECONDS, True),
+            (9, LAST, False),
+            (9, SETTLES, False),
+        ],
+    )
+    def test_is_kept_until_its_time_has_come(self, attempts: int, now: datetime, kept: bool) -> None:  # noqa: FBT001
+        assert is_kept_for_the_end(a_reversal(attempts=attempts, settles_at=SETTLES), POLICY, now) is kept
 
 
 class TestAClaim:
