@@ -127,7 +127,19 @@ class Failure(msgspec.Struct, frozen=True):
 class _Slot:
     """A handle of libcurl's, with what it was told last and what it has received."""
 
-    __slots__ = ("bare", "body", "curl", "guard", "header_lines", "headers", "method", "once", "refused", "tag", "terms")
+    __slots__ = (
+        "bare",
+        "body",
+        "curl",
+        "guard",
+        "header_lines",
+        "headers",
+        "method",
+        "once",
+        "refused",
+        "tag",
+        "terms",
+    )
 
     def __init__(self) -> None:
         self.curl = curl = pycurl.Curl()

@@ -322,7 +322,10 @@ class TestATransport:
 
     @pytest.mark.parametrize(("once", "sent"), [(True, 1), (False, 2)])
     def test_sends_a_call_a_second_time_by_itself_unless_it_is_told_not_to(
-        self, transport: Transport, once: bool, sent: int  # noqa: FBT001
+        self,
+        transport: Transport,
+        once: bool,
+        sent: int,  # noqa: FBT001
     ) -> None:
         with serving(lambda received: RESET if received.method == "POST" else an_answer(200)) as endpoint:
             assert call(transport, get(endpoint.url)).status == 200
