@@ -95,13 +95,14 @@ def ask_of(reversal: Reversal, row: Claimed, now: datetime) -> Ask:
 def after_inquiry(reversal: Reversal, said: Said, *, step: int, policy: ProviderPolicy, now: datetime) -> Next:
     """Return what follows from a query's answer; `reversal` has learnt it already, its attempt counted.
 
-    After settlement nothing is done any more: an answer that came late can only say how it ended.
+    After settlement nothing is done any more: an answer that came late can only say how it ended. The last attempt may
+    void too; what becomes of that void is asked about, and then it is over.
     """
     if said in ENDS:
         return Stop(ENDS[said])
     if now >= reversal.settles_at:
         return Stop(ReversalOutcome.SETTLEMENT_PASSED)
-    if said is Said.APPROVED and may_void(reversal):
+    if said is Said.APPROVED and may_void(reversal) and reversal.attempts <= policy.most_attempts:
         return VoidNow()
     if said in COUNTED and reversal.attempts >= policy.most_attempts:
         return Stop(ReversalOutcome.EXHAUSTED)
@@ -164,13 +165,14 @@ def is_kept_for_the_end(reversal: Reversal, policy: ProviderPolicy, now: datetim
     return reversal.attempts >= policy.most_attempts - 1 and now < last_attempt_at(reversal, policy)
 
 
-def needs_a_person(before: Reversal, reversal: Reversal, outcome: ReversalOutcome) -> bool:
+def needs_a_person(before: Reversal, reversal: Reversal, outcome: ReversalOutcome, *, policy: ProviderPolicy) -> bool:
     """Whether an end leaves money that may be the customer's.
 
-    What was never on record is closed, and said so, unless it was first asked about after its settlement: then a single
-    answer is too little to go by.
+    What was never on record is closed, and said so, if the attempt just before settlement was answered so: a record can
+    appear late, and what was seen too early, or only after settlement, is too little to go by.
     """
     if outcome not in (ReversalOutcome.SETTLEMENT_PASSED, ReversalOutcome.EXHAUSTED):
         return False
-    asked_in_time = before.last_answer in (LastAnswer.NO_RECORD, LastAnswer.COULD_NOT_ASK)
-    return reversal.on_record or reversal.last_answer is not LastAnswer.NO_RECORD or not asked_in_time
+    asked_in_time = before.last_asked_at is not None and before.last_asked_at >= last_attempt_at(before, policy)
+    answers = (before.last_answer, reversal.last_answer)
+    return reversal.on_record or not asked_in_time or answers != (LastAnswer.NO_RECORD, LastAnswer.NO_RECORD)

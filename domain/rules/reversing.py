@@ -63,6 +63,7 @@ class _Attempt:
     policy: ProviderPolicy
     order: Order | None
     effects: bool
+    withheld: str | None = None  # why a void that would be right is not sent
     intents: list[Intent] = field(default_factory=list)
 
     @property
@@ -114,6 +115,9 @@ def _learn_of_original(attempt: _Attempt, answer: Answer) -> Next:
         provider_status=answer.status if isinstance(answer, Record) and said in COUNTED else known.provider_status,
     )
     intent = known.intent
+    if intent is not None and intent.open and attempt.row.work is Work.VOID and attempt.row.claims > 1:
+        intent = replace(intent, asked=True)  # a claim that did not come back may have sent it
+        attempt.record_intent(intent)
     if said is Said.REVERSED and intent is not None and intent.open and _is_undone(answer):
         attempt.record_intent(replace(intent, confirmed=True))
         return Stop(ReversalOutcome.VOIDED)
@@ -178,7 +182,11 @@ def _again_soon(attempt: _Attempt, answer: Answer) -> Next:
 def _may_touch(attempt: _Attempt, following: VoidNow) -> Next:
     """Record the intent of a void; an order that was settled meanwhile is a person's, and its payment left alone."""
     order = attempt.order
-    if not attempt.effects or (order is not None and order.status in SETTLED):
+    if not attempt.effects:
+        attempt.withheld = "effects are switched off in its lane"
+    elif order is not None and order.status in SETTLED:
+        attempt.withheld = f"its order is {order.status}"
+    if attempt.withheld is not None:
         return AgainAt(next_attempt(attempt.reversal, step=attempt.step, policy=attempt.policy, now=attempt.now))
     intent = attempt.reversal.intent
     if intent is None or not intent.open:
@@ -251,7 +259,7 @@ def hold(order: Order, *, now: datetime, actor: str = ACTOR) -> Decision:
 
 def _case_of(attempt: _Attempt, outcome: ReversalOutcome) -> list[CaseOpening]:
     reversal = attempt.reversal
-    if not needs_a_person(attempt.before, reversal, outcome):
+    if not needs_a_person(attempt.before, reversal, outcome, policy=attempt.policy):
         return []
     return [
         CaseOpening(
@@ -259,7 +267,8 @@ def _case_of(attempt: _Attempt, outcome: ReversalOutcome) -> list[CaseOpening]:
             known=f"a transaction that timed out was not undone: {_state_of(reversal)}",
             provider_says=reversal.provider_status,
             amount_at_risk=reversal.amount,
-            deadline=reversal.settles_at,  # until then it can be voided, at the provider; after it, given back
+            # Until then it can be voided, at the provider; after it, it is given back, and nothing is urgent.
+            deadline=reversal.settles_at if attempt.now < reversal.settles_at else None,
             details=_details(reversal),
         )
     ]
@@ -312,7 +321,7 @@ def _kept(attempt: _Attempt, following: Next, answer: Answer | None, due: Due | 
         case VoidNow():
             decided = "void"
         case AgainAt():
-            decided = "ask again"
+            decided = "ask again" if attempt.withheld is None else f"no void: {attempt.withheld}"
     return ReversalAttempt(
         asked=attempt.asked,
         key=before.key if attempt.asked is Ask.VOID and before is not None else None,

@@ -188,6 +188,14 @@ class TestAnInquiryThatWasAnswered:
 
         assert after_inquiry(used_up, Said.APPROVED, step=1, policy=POLICY, now=NOON) == VoidNow()
 
+    @pytest.mark.parametrize("intent", [a_void(asked=True), a_void(refused_in="pending")], ids=["in doubt", "refused"])
+    def test_that_asks_what_became_of_the_last_void_is_the_end(self, intent: Intent) -> None:
+        asked_after = a_reversal(attempts=11, provider_status="authorized", intent=intent)
+
+        following = after_inquiry(asked_after, Said.APPROVED, step=1, policy=POLICY, now=NOON)
+
+        assert following == Stop(ReversalOutcome.EXHAUSTED)
+
 
 class TestAnApprovedOriginal:
     @pytest.mark.parametrize(
@@ -377,15 +385,26 @@ class TestAnEnd:
         last_answer: LastAnswer | None,
         a_case: bool,  # noqa: FBT001 - a row of the table
     ) -> None:
-        known = a_reversal(on_record=on_record, last_answer=last_answer)
+        known = a_reversal(on_record=on_record, last_answer=last_answer, last_asked_at=LAST)
 
-        assert needs_a_person(known, known, outcome) is a_case
+        assert needs_a_person(known, known, outcome, policy=POLICY) is a_case
 
-    @pytest.mark.parametrize("before", [None, LastAnswer.NOT_BELIEVED])
-    def test_needs_a_person_where_a_single_answer_said_that_there_is_no_record(self, before: LastAnswer | None) -> None:
-        known = a_reversal(last_answer=LastAnswer.NO_RECORD)
+    @pytest.mark.parametrize(
+        ("before", "asked_at"),
+        [
+            (None, None),
+            (LastAnswer.NOT_BELIEVED, LAST),
+            (LastAnswer.COULD_NOT_ASK, LAST),
+            (LastAnswer.NO_RECORD, LAST - 1 * SECONDS),
+        ],
+    )
+    def test_needs_a_person_where_no_answer_just_before_settlement_said_that_there_is_no_record(
+        self, before: LastAnswer | None, asked_at: datetime | None
+    ) -> None:
+        known = a_reversal(last_answer=before, last_asked_at=asked_at)
+        said = a_reversal(last_answer=LastAnswer.NO_RECORD, last_asked_at=SETTLES)
 
-        assert needs_a_person(a_reversal(last_answer=before), known, ReversalOutcome.SETTLEMENT_PASSED)
+        assert needs_a_person(known, said, ReversalOutcome.SETTLEMENT_PASSED, policy=POLICY)
 
 
 class TestAReportThatComesLate:

@@ -112,6 +112,35 @@ class TestAnAnswerAboutTheOriginal:
             provider_status=status,
         )
 
+    @pytest.mark.parametrize("now", [LAST, SETTLES], ids=["before", "after"])
+    def test_that_it_is_there_takes_back_that_there_was_no_record(self, now: datetime) -> None:
+        known = a_reversal(last_answer=LastAnswer.NO_RECORD, last_asked_at=NOON)
+
+        assert reversed_by(a_record("pending"), known, now=now).reversal.last_answer is LastAnswer.RECORD
+
+    def test_that_did_not_come_before_settlement_takes_back_that_there_was_no_record(self) -> None:
+        known = a_reversal(last_answer=LastAnswer.NO_RECORD, last_asked_at=LAST)
+
+        lost = reversed_by(Unreachable(why="no answer"), known, now=SETTLES - 1 * MINUTES).reversal
+
+        assert lost.last_answer is LastAnswer.COULD_NOT_ASK
+
+    def test_that_is_of_another_amount_is_not_what_became_of_a_void(self) -> None:
+        known = a_reversal(attempts=1, on_record=True, intent=a_void(asked=True))
+
+        decision = reversed_by(a_record("voided", amount=money("1.00")), known)
+
+        assert (decision.reversal.outcome, decision.reversal.intent) == (None, a_void(asked=True))
+
+    def test_after_a_claim_that_did_not_come_back_is_of_a_void_in_doubt(self) -> None:
+        known = a_reversal(attempts=1, on_record=True, intent=a_void())
+
+        died = reversed_by(a_record("authorized"), known, work=Work.VOID, claims=2)
+        alive = reversed_by(a_record("authorized"), known, work=Work.REVERSE, claims=2)
+
+        assert (died.reversal.intent, died.intents) == (a_void(asked=True), (a_void(asked=True),))
+        assert (alive.reversal.intent, alive.intents) == (a_void(), ())
+
     def test_that_there_is_no_record_is_no_attempt(self) -> None:
         decision = reversed_by(NoRecord())
 
@@ -271,7 +300,8 @@ class TestAReversalThatHasPassedSettlement:
         [
             ({"last_answer": LastAnswer.NO_RECORD}, []),
             ({}, [CaseKind.SETTLED_UNREVERSED]),
-            ({"last_answer": LastAnswer.COULD_NOT_ASK}, []),
+            ({"last_answer": LastAnswer.NO_RECORD, "last_asked_at": NOON}, [CaseKind.SETTLED_UNREVERSED]),
+            ({"last_answer": LastAnswer.COULD_NOT_ASK}, [CaseKind.SETTLED_UNREVERSED]),
             ({"last_answer": LastAnswer.NO_RECORD, "on_record": True}, [CaseKind.SETTLED_UNREVERSED]),
             ({"last_answer": LastAnswer.RECORD, "on_record": True}, [CaseKind.SETTLED_UNREVERSED]),
         ],
@@ -279,7 +309,8 @@ class TestAReversalThatHasPassedSettlement:
     def test_and_is_on_no_record_ends_by_what_was_known_before(
         self, known: dict[str, Any], cases: list[CaseKind]
     ) -> None:
-        decision = reversed_by(NoRecord(), a_reversal(**known), now=SETTLES)
+        just_before = SETTLES - 1 * MINUTES
+        decision = reversed_by(NoRecord(), a_reversal(**{"last_asked_at": just_before} | known), now=SETTLES)
 
         assert decision.reversal.outcome is ReversalOutcome.SETTLEMENT_PASSED
         assert [opening.kind for opening in decision.openings] == cases
@@ -298,6 +329,42 @@ class TestAReversalThatHasPassedSettlement:
 
         assert decision.reversal.outcome is ReversalOutcome.SETTLEMENT_PASSED
         assert [opening.kind for opening in decision.openings] == [CaseKind.SETTLED_UNREVERSED]
+
+    @pytest.mark.parametrize(
+        ("answer", "known", "says"),
+        [
+            (a_record("authorized"), {}, "it is authorized"),
+            (a_record("authorized"), {"intent": a_void(asked=True)}, "it was authorized, and a void has no answer yet"),
+            (
+                a_record("authorized"),
+                {"intent": a_void(refused_in="paid")},
+                "it is authorized, and its void was refused as paid",
+            ),
+            (
+                a_record("paid", amount=money("1.00")),
+                {},
+                "the provider's record is of another amount or currency than the report; look which of them is wrong",
+            ),
+            (NoRecord(), {}, "the provider has no record of it"),
+            (NoRecord(), {"on_record": True}, "the provider has no record of it any more"),
+            (Unreachable(why="no answer"), {}, "the provider could not be asked when it was last tried"),
+            (
+                Unreachable(why="no answer"),
+                {"on_record": True, "intent": a_void(asked=True)},
+                "the provider could not be asked when it was last tried",
+            ),
+        ],
+    )
+    def test_says_what_is_known_of_it(self, answer: Answer, known: dict[str, Any], says: str) -> None:
+        [opening] = reversed_by(answer, a_reversal(**known), now=SETTLES).openings
+
+        assert opening.known == f"a transaction that timed out was not undone: {says}"
+
+    def test_has_no_time_left_in_which_it_could_be_voided(self) -> None:
+        [too_late] = reversed_by(a_record("authorized"), now=SETTLES).openings
+        [in_time] = reversed_by(a_record("pending"), a_reversal(attempts=9), now=LAST).openings
+
+        assert (too_late.deadline, in_time.deadline) == (None, SETTLES)
 
     def test_tells_what_is_at_risk(self) -> None:
         opening = reversed_by(a_record("authorized"), now=SETTLES).openings[0]

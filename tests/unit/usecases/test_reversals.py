@@ -317,6 +317,11 @@ class TestAVoid:
         yard.poll()
 
         assert held_back == ([], "reverse")
+        assert [row.decided for row in yard.bench.tables().reversal_attempts] == [
+            "no void: effects are switched off in its lane",
+            "void",
+            "stop: VOIDED",
+        ]
         assert the_reversal(yard).outcome is ReversalOutcome.VOIDED
         assert [call.key for call in yard.provider.effects] == [KEY]
 
