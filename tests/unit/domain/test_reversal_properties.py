@@ -37,9 +37,11 @@ class ATimedOutPayment(RuleBasedStateMachine):
     @initialize(
         status=st.sampled_from([None, S.PENDING, S.AUTHORIZED, S.AUTHORIZED, S.PAID, S.DECLINED]),
         first=st.sampled_from(["order", "report", "report, order", "order, report", ""]),
+        unordered=st.booleans(),
     )
-    def begin(self, status: ProviderStatus | None, first: str) -> None:
+    def begin(self, status: ProviderStatus | None, first: str, unordered: bool) -> None:  # noqa: FBT001 - drawn
         self.world = ReversalWorld()
+        self.unordered = unordered
         self.workers: list[Worker] = []
         self.world.original.status = status
         for said in first.split(", "):
@@ -71,7 +73,7 @@ class ATimedOutPayment(RuleBasedStateMachine):
         assert before is None or self.world.reversal is before
 
     @rule()
-    @precondition(lambda self: self.world.order is None)
+    @precondition(lambda self: self.world.order is None and not self.unordered)
     def the_order_is_registered(self) -> None:
         self.world.register()
 
@@ -138,9 +140,9 @@ class ATimedOutPayment(RuleBasedStateMachine):
         self.world.now += span
 
     @rule(appears=st.booleans())
-    @precondition(lambda self: self.world.now < SETTLES and self.world.original.status is None)
+    @precondition(lambda self: self.world.reversal is not None and self.world.original.status is None)
     def nobody_looks_until_settlement(self, appears: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
-        self.world.now = SETTLES
+        self.world.now = max(self.world.now, SETTLES)
         self._work_honestly()
         if appears:
             self.world.original.status = S.AUTHORIZED
