@@ -58,7 +58,7 @@ class Request(msgspec.Struct, frozen=True):
     resolved to before.
 
     `once` keeps libcurl from sending it a second time by itself, as it does where a connection that was used before
-    breaks without an answer: it gets a new connection. It costs that connection; whoever calls has to know what was sent.
+    breaks without an answer. It gets a new connection, which is what it costs.
     """
 
     method: Literal["GET", "POST"]

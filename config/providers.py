@@ -31,6 +31,8 @@ from config.urls import checked_url
 
 # A provider that takes longer would let a task outlive RabbitMQ's patience.
 _LONGEST_CALL: Final = 600
+# Ten years: beyond it is a slip, and further on there is no date.
+_LONGEST_WAIT: Final = 315_360_000
 
 _T = TypeVar("_T")
 
@@ -71,7 +73,7 @@ def _http(url: str) -> str:
 
 
 # TOML has types of its own, so "60" and true are slips, not numbers.
-Seconds = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Strict(), Field(gt=0, le=_LONGEST_WAIT, allow_inf_nan=False)]
 Count = Annotated[int, Strict(), Field(ge=1, le=1_000_000)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,16}$")]
@@ -122,7 +124,7 @@ class NoRecordSettings(_Table):
     """How many answers "no record" in a row, over how long, count as nothing to cancel."""
 
     answers: Count = 3
-    over_seconds: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)] = 900
+    over_seconds: Annotated[float, Strict(), Field(ge=0, le=_LONGEST_WAIT, allow_inf_nan=False)] = 900
 
 
 class BreakerSettings(_Table):
@@ -152,10 +154,10 @@ class CadenceSettings(_Table):
 
 
 class ReversalSettings(_Table):
-    """When a timed-out transaction is taken up again; attempts are answered queries."""
+    """When a timed-out transaction is taken up again; attempts are answered queries, the last kept for the end."""
 
     stages: Stages = _REVERSALS
-    max_attempts: Count = 200
+    max_attempts: Annotated[Count, Field(ge=2)] = 200
 
 
 class SettlementSettings(_Table):

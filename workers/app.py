@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from celery import Celery
 
+from adapters.bootstrap import providers_of
 from config.messaging import celery_config, time_limits
-from config.providers import load_providers, longest_call_seconds
+from config.providers import longest_call_seconds
 from config.settings import Settings, UnusableSettings, load
 from workers import signals, transport
 from workers.schedule import entries
@@ -43,9 +44,7 @@ def configuration(settings: Settings, *, role: str = "trueup-worker") -> dict[st
     if settings.broker_url is None:
         # Whoever starts the embedded broker knows where it listens, and tells the processes that it starts.
         raise UnusableSettings("TRUEUP_BROKER_URL: is needed by a worker and by beat")
-    longest = longest_call_seconds(
-        load_providers(settings.providers), notification_seconds=settings.notification_seconds
-    )
+    longest = longest_call_seconds(providers_of(settings.providers), notification_seconds=settings.notification_seconds)
     return {
         **celery_config(
             broker_url=settings.broker_url.get_secret_value(),

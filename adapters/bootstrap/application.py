@@ -19,10 +19,11 @@ from adapters.persistence.keeper import SqlKeeper
 from adapters.persistence.retention import Retention
 from adapters.persistence.unit_of_work import SqlUnitOfWorkFactory
 from adapters.policies import limits_of, policy_of
+from adapters.providers import providers_of
 from adapters.queue import BackgroundHints, CeleryHints
 from config.cron import NEVER, Cron
 from config.messaging import POLLING, RETRIGGERS, SWEEPS
-from config.providers import ProviderSettings, load_providers
+from config.providers import ProviderSettings
 from config.settings import Settings
 from domain.model.command import FieldError, RefusedMessage, RegisterOrder
 from domain.model.due_work import LaneFamily, Work
@@ -97,7 +98,7 @@ class Application:
         self.settings = settings
         self.engine: Engine = connect(database_url, role=role, pool_size=connections)
         self.unit_of_work = SqlUnitOfWorkFactory(self.engine, trace=_trace)
-        providers = load_providers(settings.providers)
+        providers = providers_of(settings.providers)
         self.policies = {name: _policy(name, provider) for name, provider in providers.items()}
         self._currencies = {name: with_own(provider.currencies) for name, provider in providers.items()}
         self._broker = CeleryHints(broker_url, sweep_seconds=settings.sweep_seconds)

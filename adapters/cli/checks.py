@@ -9,7 +9,7 @@ from adapters.cli.output import say, show_json, show_table
 from adapters.cli.servers import database, running
 from adapters.persistence import verify as verification
 from adapters.persistence.migrate import upgrade
-from config.providers import load_providers
+from adapters.providers import providers_of
 from config.settings import describe, load
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -21,7 +21,7 @@ def config(
 ) -> None:
     """Print the settings in force, secrets hidden; and where the embedded servers are, while they run."""
     settings = load()
-    providers = load_providers(settings.providers)
+    providers = providers_of(settings.providers)
     met, embedded = running(settings)
     described = [
         (name, value, "embedded" if name in embedded else origin)

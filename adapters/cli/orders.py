@@ -11,7 +11,7 @@ from adapters.cli.servers import database
 from adapters.persistence import queries, sanity_queue
 from adapters.persistence.orders import SqlOrders
 from adapters.policies import policy_of
-from config.providers import load_providers
+from adapters.providers import providers_of
 from config.settings import load
 from domain.model.due_work import Work
 from domain.model.order import Order
@@ -53,7 +53,7 @@ def show(order: Reference, merchant: Merchant = None, json: Json = False) -> Non
 @app.command("why")
 def why(order: Reference, merchant: Merchant = None, json: Json = False) -> None:
     """Say what happens next with an order, when, and by which rule."""
-    providers = load_providers(load().providers)
+    providers = providers_of(load().providers)
     with database() as engine, engine.connect() as connection:
         key = _id_of(connection, order, merchant)
         found = SqlOrders(connection, queries.now(connection), None).get_many([key])[key]

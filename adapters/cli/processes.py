@@ -64,7 +64,7 @@ def stopping() -> Iterator[Stop]:
 
 def up() -> None:
     """Run all processes on this machine, in the foreground."""
-    settings = load()
+    settings = _usable()
     with alone(settings.home / "up.lock", "up"), stopping() as stop, reach(settings) as reached:
         _migrate(reached)
         logs = settings.home / "logs" if reached.is_embedded else None
@@ -116,14 +116,14 @@ def beat() -> None:
 
 def api() -> None:
     """Run HTTP for merchants and operators; any number of them may run."""
-    settings = load()
+    settings = _usable()
     say(f"api: http://{settings.http_address}, {_admin_key(settings)}")
     _run(programs.api)
 
 
 def flower() -> None:
     """Run Flower, for operators; its password lies in TRUEUP_HOME."""
-    settings = load()
+    settings = _usable()
     say(f"flower: http://{settings.flower_address}, {_login(settings.home)}")
     _run(programs.flower)
 
@@ -146,7 +146,7 @@ def drain(
     # Opened late: no other command needs the providers and their transport.
     from adapters.bootstrap import open_application  # noqa: PLC0415
 
-    settings = load()
+    settings = _usable()
     with stopping() as stop, reach(settings) as reached:
         application = open_application(reached.settings, role="trueup-drain")
         try:
@@ -201,9 +201,16 @@ def _tend(supervisor: Supervisor, reached: Reached, stop: Stop) -> None:
 
 
 def _run(program: Callable[[Reached], Program]) -> None:
-    with reach(load()) as reached:
+    with reach(_usable()) as reached:
         status = _attend(program(reached))
     raise typer.Exit(status)
+
+
+def _usable() -> Settings:
+    """Return the settings, with a look at what is read later: here is the one who can be told what is wrong."""
+    settings = load()
+    programs.patience(settings)
+    return settings
 
 
 def _attend(program: Program) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.cli.servers import Reached
+from adapters.providers import providers_of
 from config.kept import ADMIN_KEY, FLOWER_PASSWORD, kept_secret
 from config.messaging import (
     INTAKE,
@@ -20,7 +21,7 @@ from config.messaging import (
     WORKER_OPTIONS,
     time_limits,
 )
-from config.providers import load_providers, longest_call_seconds
+from config.providers import longest_call_seconds
 from config.settings import Settings
 
 # What `up` starts as workers: one for each kind of trouble, so that none of them waits for another's.
@@ -109,9 +110,7 @@ def everything(reached: Reached) -> list[Program]:
 
 def patience(settings: Settings) -> float:
     """Return for how many seconds a worker may finish what it has begun: its soft shutdown, and a margin."""
-    longest = longest_call_seconds(
-        load_providers(settings.providers), notification_seconds=settings.notification_seconds
-    )
+    longest = longest_call_seconds(providers_of(settings.providers), notification_seconds=settings.notification_seconds)
     return time_limits(lease_seconds=settings.lease_seconds, longest_call_seconds=longest).hard + _MARGIN_SECONDS
 
 

@@ -11,7 +11,7 @@ from adapters.cli.servers import database
 from adapters.cli.telling import tell
 from adapters.persistence import queries, timeouts
 from adapters.persistence.reversals import SqlReversals
-from config.providers import load_providers
+from adapters.providers import providers_of
 from config.settings import load
 from domain.model.transaction import ReversalOutcome
 
@@ -66,7 +66,7 @@ def show(reference: Reference, provider: Provider = None, merchant: Merchant = N
 @app.command()
 def why(reference: Reference, provider: Provider = None, merchant: Merchant = None, json: Json = False) -> None:
     """Say what happens next with one, when and by which rule; or how it ended."""
-    providers = load_providers(load().providers)
+    providers = providers_of(load().providers)
     with database() as engine, engine.connect() as connection:
         found = _found(connection, reference, provider, merchant)
         reversal = SqlReversals(connection, queries.now(connection), None).get_many([found["id"]])[found["id"]]

@@ -10,9 +10,9 @@ from adapters.http.app import make_app
 from adapters.http.desk import Desk, webhook_of
 from adapters.http.protocol import ProblemProtocol
 from adapters.persistence.keys import Budget
+from adapters.providers import providers_of
 from config import logging
 from config.kept import ADMIN_KEY, kept_secret
-from config.providers import load_providers
 from config.settings import Settings, UnusableSettings, load
 
 _CONNECTIONS = 8
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def _serve(settings: Settings) -> None:
-    providers = load_providers(settings.providers)
+    providers = providers_of(settings.providers)
     webhooks = {name: webhook_of(name, provider) for name, provider in providers.items()}
     application = open_application(settings, role="trueup-api", connections=_CONNECTIONS, answers=True)
     per_second = settings.http_requests_per_second

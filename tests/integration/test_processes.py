@@ -84,6 +84,31 @@ class TestUp:
         flower, api = (f"127.0.0.1:{port}" for port in free_ports(2))
         return inherited | {"TRUEUP_HOME": str(home), "TRUEUP_FLOWER_ADDRESS": flower, "TRUEUP_HTTP_ADDRESS": api}
 
+    @pytest.mark.parametrize("command", ["up", "worker", "beat", "api", "flower", "drain", "config"])
+    @pytest.mark.parametrize(
+        ("table", "why"),
+        [
+            ('adapter = "soap"', "providers.acme.adapter: no adapter is called 'soap'; there are: rest"),
+            ('token = "x"', "providers.acme.token: is not a known setting"),
+        ],
+    )
+    def test_starts_nothing_with_a_providers_file_that_is_wrong(
+        self, home: Path, environment: dict[str, str], command: str, table: str, why: str
+    ) -> None:
+        file = home / "providers.toml"
+        file.write_text(f'[providers.acme]\nbase_url = "https://pay.example"\n{table}\n')
+
+        done = subprocess.run(
+            [*TRUEUP, command],
+            env=environment | {"TRUEUP_PROVIDERS": str(file)},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"trueup: {why}\n")
+        assert status(home) is None
+
     def test_runs_everything_until_it_is_asked_to_end(self, home: Path, environment: dict[str, str]) -> None:
         log = home / "up.log"
         with log.open("wb") as out:

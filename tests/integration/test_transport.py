@@ -324,8 +324,8 @@ class TestATransport:
     def test_sends_a_call_a_second_time_by_itself_unless_it_is_told_not_to(
         self,
         transport: Transport,
-        once: bool,
-        sent: int,  # noqa: FBT001
+        once: bool,  # noqa: FBT001
+        sent: int,
     ) -> None:
         with serving(lambda received: RESET if received.method == "POST" else an_answer(200)) as endpoint:
             assert call(transport, get(endpoint.url)).status == 200
