@@ -79,8 +79,8 @@ def _rule(reversal: Reversal, due: Any, policy: ProviderPolicy) -> Sequence[str]
 
 def _planned(reversal: Reversal, due: Any, policy: ProviderPolicy) -> str:
     last = last_attempt_at(reversal, policy)
-    if due["due_at"] >= reversal.settles_at:
-        return "it is asked a last time at its settlement, and what is known then decides"
+    if max(due["due_at"], due["now"]) >= reversal.settles_at:
+        return "at its settlement it is asked a last time, and what is known then decides; nothing is voided any more"
     if due["due_at"] == last:
         return "this attempt is the one that is kept for just before settlement"
     if due["due_at"] > last:

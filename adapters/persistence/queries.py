@@ -55,9 +55,11 @@ LEFT JOIN LATERAL (
     WHERE x.endpoint = e.id AND x.step IN ('enabled', 'disabled') ORDER BY x.id DESC LIMIT 1
 ) s ON s.step = 'disabled' AND NOT e.enabled
 """
+# A rest that is over holds nothing up.
+_REST: Final = "CASE WHEN l.paused_until > now() THEN l.paused_until END AS paused_until"
 _DUE: Final = f"""
 SELECT d.kind, d.due_at, d.step, d.claims, d.generation, d.lease IS NOT NULL AND d.due_at > now() AS leased,
-       d.last_error, d.due_at <= now() AS is_due, l.family, l.name AS lane, l.paused, l.paused_until, l.failures,
+       d.last_error, d.due_at <= now() AS is_due, l.family, l.name AS lane, l.paused, {_REST}, l.failures,
        l.no_effects, l.shadow, NOT e.enabled AS disabled, s.actor AS disabled_by, s.why AS disabled_why, now() AS now
 FROM due_work d LEFT JOIN lanes l ON l.id = d.lane {_DISABLED} WHERE d.subject = %(id)s
 """
@@ -77,7 +79,7 @@ FROM due_work d LEFT JOIN lanes l ON l.id = d.lane
 GROUP BY d.kind, l.family, l.name ORDER BY l.family, l.name, d.kind
 """
 _LANES: Final = f"""
-SELECT l.family, l.name AS lane, l.paused, l.paused_until, l.failures, l.no_effects, l.shadow,
+SELECT l.family, l.name AS lane, l.paused, {_REST}, l.failures, l.no_effects, l.shadow,
        NOT e.enabled AS disabled, s.actor AS disabled_by, s.why AS disabled_why
 FROM lanes l {_DISABLED}
 WHERE (l.paused OR l.paused_until > now() OR l.failures > 0 OR l.no_effects OR l.shadow) AND e.removed_at IS NULL

@@ -161,6 +161,20 @@ class TestWhyOfATimeout:
         assert "the payment is voided at the provider, under the recorded key" in said
         assert "its lane provider acme: paused by an operator, no effects are asked for" in said
 
+    def test_says_that_its_settlement_has_come_and_nothing_of_a_rest_that_is_over(
+        self, trueup: Trueup, store: Store
+    ) -> None:
+        store.report("pay-1")
+        store.damage("UPDATE reversals SET settles_at = now() - interval '1 second'")
+        store.damage("UPDATE due_work SET due_at = now() - interval '1 minute'")
+        store.damage("UPDATE lanes SET paused_until = now() - interval '1 minute', failures = 7 WHERE name = 'acme'")
+
+        said = trueup("timeouts", "why", "pay-1")
+
+        assert "at its settlement it is asked a last time" in said
+        assert "its lane provider acme: 7 failures in a row" in said
+        assert "left alone" not in said + trueup("backlog")
+
     def test_says_how_one_ended_and_what_a_person_must_do(self, trueup: Trueup, store: Store) -> None:
         store.report("pay-1")
         store.answer_reversal("pay-1", a_record(ProviderStatus.PAID, reference="pay-1", settled=True))
@@ -173,7 +187,10 @@ class TestWhyOfATimeout:
 
     def test_says_that_nothing_is_at_risk_where_there_never_was_a_record(self, trueup: Trueup, store: Store) -> None:
         store.report("pay-1")
-        store.damage("UPDATE reversals SET settles_at = now() - interval '1 minute', last_answer = 'no_record'")
+        store.damage(
+            "UPDATE reversals SET reported_at = now() - interval '1 hour', settles_at = now() - interval '1 minute',"
+            " last_answer = 'no_record', last_asked_at = now() - interval '90 seconds'"
+        )
         store.answer_reversal("pay-1", NoRecord())
 
         assert "it was never on record" in trueup("timeouts", "why", "pay-1")
