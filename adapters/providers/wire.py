@@ -15,7 +15,9 @@ from msgspec import Meta
 from domain.model.answer import ProviderStatus, Record, RecordedAttempt
 from domain.model.transaction import AttemptState
 
-Word = Annotated[str, Meta(min_length=1)]
+Name = Annotated[str, Meta(min_length=1, max_length=1000)]
+# It is kept, shown and mailed as it is, whatever a provider puts into it: so it has to be a word.
+Word = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}\Z")]
 Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,18})?\Z")]
 Time = Annotated[datetime, Meta(tz=True)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -27,22 +29,23 @@ SAYS_WHAT_ARRIVED: Final = frozenset({ProviderStatus.PAID, ProviderStatus.REFUND
 ATTEMPT_STATES: Final = {state.value: state for state in AttemptState}
 
 NUL: Final = b"\\u0000"  # valid JSON that no word of the contract has and no text column takes
+LONGEST_REASON: Final = 500  # of an attempt; what follows is cut off
 EARLIEST_YEAR: Final = 1970
 LATEST_YEAR: Final = 9998  # one more, and an offset leads out of the calendar
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    id: Word
+    id: Name
     state: Word
     reason: str | None = None
     at: Time | None = None
 
 
 class Payment(msgspec.Struct, frozen=True):
-    reference: Word
+    reference: Name
     status: Word
     amount: Amount
-    currency: Word
+    currency: Name
     updated_at: Time
     amount_received: Amount | None = None
     amount_refunded: Amount | None = None
@@ -77,7 +80,7 @@ class Problem(msgspec.Struct, frozen=True):
     """RFC 9457, as far as it says anything to us."""
 
     title: str
-    payment_status: str | None = None
+    payment_status: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,64}\Z")] | None = None
 
 
 class References(msgspec.Struct, frozen=True):
@@ -165,7 +168,7 @@ def _attempt(attempt: Attempt) -> RecordedAttempt:
     return RecordedAttempt(
         id=attempt.id,
         state=ATTEMPT_STATES.get(attempt.state, AttemptState.ERROR),
-        reason=attempt.reason,
+        reason=None if attempt.reason is None else attempt.reason[:LONGEST_REASON],
         at=None if attempt.at is None else _sensible(attempt.at),
     )
 

@@ -39,6 +39,7 @@ class EntryKind(StrEnum):
     EFFECT_CONFIRMED = "effect_confirmed"
     EFFECT_REFUSED = "effect_refused"
     EFFECT_IN_DOUBT = "effect_in_doubt"
+    EFFECT_OVERTAKEN = "effect_overtaken"  # a cancel in doubt, by an authorization
     STALE = "stale"
     CONTRADICTION = "contradiction"
     UNKNOWN_STATUS = "unknown_status"

@@ -6,7 +6,7 @@ from typing import Final
 
 from domain.model.answer import Answer, NoRecord, ProviderStatus, Record, Refused, Unreachable
 from domain.model.case import CaseKind
-from domain.model.decision import Decision, EntryKind
+from domain.model.decision import CommandState, Decision, EntryKind
 from domain.model.due_work import Claimed, Due, Work
 from domain.model.order import CanceledBy, Order, OrderStatus
 from domain.model.policy import ProviderPolicy
@@ -58,6 +58,22 @@ def close(draft: Draft, record: Record, row: Claimed, policy: ProviderPolicy, *,
         plan(draft, policy, step=0)
     else:  # refused in this very state, or confirmed and not yet to be seen
         _ask_later(draft, row, policy)
+
+
+def yield_to_authorization(draft: Draft, record: Record) -> None:
+    """Give a cancel up that is in doubt, because the payment was authorized: what came meanwhile is never undone by it.
+
+    The intent counts as refused in that status: a command to cancel that comes later knows what it does, and voids. One
+    that stood ends as refused. Should the cancel be done after all, it still shows as ours.
+    """
+    intent = draft.transaction.intent
+    if intent is None or intent.effect is not Effect.CANCEL or not intent.open or not intent.asked:
+        return
+    draft.record_intent(replace(intent, refused_in=record.status))
+    draft.note(EntryKind.EFFECT_OVERTAKEN, key=intent.key, status=record.status)
+    draft.answer_cancel(
+        CommandState.REFUSED, f"the payment is {record.status}, and the cancel has no answer; cancel again to void it"
+    )
 
 
 def no_record_while_closing(draft: Draft, row: Claimed, policy: ProviderPolicy) -> None:

@@ -110,22 +110,19 @@ class Draft:
         """An order that has left its open states answers the command that wanted it canceled, and closes its cases."""
         self.closures |= CLOSED_BY_FACTS
         self.closure_note = f"the order is {status}"
-        request = self.order.cancel_request
-        if request is not None:
-            self.order = replace(self.order, cancel_request=None)
-            if request.command is not None:
-                refused = status not in order_lifecycle.CLOSED
-                self.outcomes.append(
-                    CommandOutcome(
-                        command=request.command,
-                        state=CommandState.REFUSED if refused else CommandState.APPLIED,
-                        reason=f"the order is {status}",
-                    )
-                )
+        refused = status not in order_lifecycle.CLOSED
+        self.answer_cancel(CommandState.REFUSED if refused else CommandState.APPLIED, f"the order is {status}")
         if status is OrderStatus.UNRESOLVED:
             self.openings.append(_unresolved(self.order))
         if status is OrderStatus.RESOLVED:
             self.closures |= SETTLED_BY_HAND
+
+    def answer_cancel(self, state: CommandState, reason: str) -> None:
+        """End the request to cancel the order, if there is one, and answer the command that made it."""
+        request = self.order.cancel_request
+        self.order = replace(self.order, cancel_request=None)
+        if request is not None and request.command is not None:
+            self.outcomes.append(CommandOutcome(command=request.command, state=state, reason=reason))
 
     @property
     def changes_nothing(self) -> bool:

@@ -12,7 +12,7 @@ from domain.model.order import CanceledBy, Order, OrderStatus, Reason
 from domain.model.policy import ProviderPolicy
 from domain.model.transaction import ParentState
 from domain.rules import order_lifecycle
-from domain.rules.closing import close, no_record_while_closing
+from domain.rules.closing import close, no_record_while_closing, yield_to_authorization
 from domain.rules.deadlines import ENDS_IN, deadline_of
 from domain.rules.draft import Draft
 from domain.rules.holding import is_held, is_taken_back, take_back, unreversed
@@ -87,6 +87,8 @@ def _follow_record(draft: Draft, record: Record, row: Claimed, policy: ProviderP
             draft.learn(provider_status=record.status)
     else:
         _learn(draft, record, status, repeated=repeated)
+        if draft.transaction.state is ParentState.AUTHORIZED:
+            yield_to_authorization(draft, record)
     if is_closing(draft.order, draft):
         close(draft, record, row, policy, understood=status is not None)
     else:

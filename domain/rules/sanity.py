@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from domain.model.command import RegisterOrder
+from domain.model.command import CheckoutCompleted, RegisterOrder
 from domain.model.master_data import Entry, FieldType, MasterKind
 from domain.model.merchant import Merchant
+from domain.model.order import Order
 from domain.model.rejection import Reason, Rejection, RejectionStatus, RejectionType
 
 Bill = Mapping[str, Any]
@@ -176,3 +178,8 @@ def _against(kind: MasterKind, key: str, value: Any, entry: Entry | None) -> Rea
 
 def _option(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def from_processing(command: CheckoutCompleted, order: Order) -> CheckoutCompleted:
+    """Return what is said of a reprocessed order's checkout: like the order, it counts from the processing."""
+    return replace(command, at=None if command.at is None else max(command.at, order.created_at))

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from domain.model.command import (
+    CheckoutCompleted,
     FieldError,
     MarkFailed,
     OrderCommand,
@@ -23,13 +24,14 @@ from domain.model.command import (
 from domain.model.decision import CommandOutcome, CommandState
 from domain.model.due_work import LaneFamily, Work
 from domain.model.money import Currency
-from domain.model.order import OrderStatus
+from domain.model.order import Order, OrderStatus
 from domain.model.policy import ProviderPolicy
 from domain.model.rejection import RejectionStatus
 from domain.ports.persistence import Conflict, Keeper, Stored, UnitOfWork, UnitOfWorkFactory
 from domain.ports.queue import Hints
 from domain.rules.commands import CommandRefused, apply_command
 from domain.rules.draft import Draft
+from domain.rules.sanity import from_processing
 from domain.rules.waiting import next_try
 from domain.usecases.mend_rejected import MENDING
 from domain.usecases.register_orders import Kept, RegisterOrders
@@ -235,12 +237,19 @@ def carry_out(
     policy = policies.get(order.transaction.provider)
     if policy is None:
         raise CommandRefused("order", f"its provider {order.transaction.provider!r} is no longer configured")
+    if isinstance(command, CheckoutCompleted) and _began_before(order, command):
+        reprocessed = uow.rejections.status_of(command.merchant, command.order) is RejectionStatus.REPROCESSED
+        command = from_processing(command, order) if reprocessed else command
     draft = Draft.of(order, actor=actor, now=uow.now)
     if isinstance(command, ResolveOrder) and order.status is OrderStatus.RESOLVED:
         draft.resolution = uow.orders.resolution_of(order.id)
     state = apply_command(draft, command, policy, inbox=inbox)
     uow.apply([draft.decide()])
     return CommandOutcome(command=inbox, state=state, is_repeat=draft.changes_nothing)
+
+
+def _began_before(order: Order, command: CheckoutCompleted) -> bool:
+    return command.at is not None and command.at < order.created_at
 
 
 def _make_lane(uow: UnitOfWork, *, merchant: str) -> None:

@@ -127,6 +127,14 @@ class TestARecord:
         assert isinstance(answer, Record)
         assert (answer.settled, answer.attempts) == (False, ())
 
+    def test_keeps_as_much_of_an_attempts_reason_as_is_read(self) -> None:
+        attempts = [{"id": "a-1", "state": "failed", "reason": "x" * 100_000}]
+
+        record = inquire(an_answer(200, as_json(a_payment(attempts=attempts))))
+
+        assert isinstance(record, Record)
+        assert record.attempts[0].reason == "x" * 500
+
     def test_keeps_an_attempt_whose_state_is_unknown_as_an_error(self) -> None:
         attempts = [{"id": "a-1", "state": "dreaming"}, {"id": "a-2", "state": "success"}]
 
@@ -152,7 +160,10 @@ class TestARecord:
             {"confirmations": -1},
             {"confirmations": 2**40},
             {"settled": "yes"},
+            {"status": "4" * 65},
+            {"status": "paid\nBcc: somebody"},
             {"attempts": [{"id": "a-1"}]},
+            {"attempts": [{"id": "a" * 1001, "state": "failed"}]},
             {"attempts": [{"id": "a-1", "state": "failed", "reason": "nothing\0follows"}]},
         ],
         ids=str,
@@ -279,6 +290,8 @@ class TestAnEffect:
         [
             an_answer(409, b"conflict", kind="text/plain"),
             an_answer(409, b'{"title": "No", "payment_status": "a\\u0000"}', kind=PROBLEM),
+            a_problem(409, payment_status="a word\nand more"),
+            a_problem(409, payment_status="4" * 65),
             an_answer(200),
             an_answer(200, as_json(a_payment("r-2"))),
             CUT,

@@ -329,9 +329,27 @@ class TestACancelOnCommand:
         assert decision.due is not None
         assert decision.due.work is Work.VOID
 
-    @pytest.mark.parametrize("intent", [an_intent(refused_in="authorized"), an_intent(asked=True)])
+    @pytest.mark.parametrize("intent", [an_intent(refused_in="authorized"), an_intent()], ids=["refused", "not sent"])
     def test_voids_what_was_authorized_while_we_were_canceling(self, intent: Any) -> None:
         decision = asked(wanted_canceled(intent=intent), a_record("authorized"), work=Work.CLOSE)
+
+        assert decision.intents == (an_intent(Effect.VOID, number=2),)
+
+    def test_that_is_in_doubt_never_voids_what_was_authorized_meanwhile(self) -> None:
+        decision = asked(wanted_canceled(intent=an_intent(asked=True)), a_record("authorized"), work=Work.CONFIRM)
+
+        assert decision.intents == (an_intent(asked=True, refused_in="authorized"),)
+        assert EntryKind.EFFECT_OVERTAKEN in [entry.kind for entry in decision.entries]
+        assert (decision.order.status, decision.order.cancel_request) == ("PENDING", None)
+        assert [(one.command, one.state) for one in decision.outcomes] == [(41, CommandState.REFUSED)]
+        assert decision.due is not None
+        assert decision.due.work is Work.POLL
+
+    def test_voids_what_an_earlier_cancel_gave_way_to(self) -> None:
+        overtaken = an_intent(asked=True, refused_in="authorized")
+        order = wanted_canceled(state=ParentState.AUTHORIZED, intent=overtaken)
+
+        decision = asked(order, a_record("authorized"), work=Work.CLOSE)
 
         assert decision.intents == (an_intent(Effect.VOID, number=2),)
 
@@ -354,6 +372,6 @@ class TestACancelOnCommand:
     def test_does_not_void_at_a_deadline_what_nobody_asked_to_cancel(self) -> None:
         decision = asked(overdue(intent=an_intent(asked=True)), a_record("authorized"), now=DEADLINE, work=Work.CLOSE)
 
-        assert decision.intents == ()
+        assert [intent.effect for intent in decision.intents] == [Effect.CANCEL]
         assert decision.due is not None
         assert decision.due.work is Work.POLL

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from domain.model.command import MarkFailed, PutMasterData, RegisterOrder, RetriggerRejected
+from domain.model.command import CheckoutCompleted, MarkFailed, PutMasterData, RegisterOrder, RetriggerRejected
 from domain.model.due_work import LaneFamily
 from domain.model.master_data import Entry, FieldType, MasterKind
 from domain.model.order import OrderStatus
@@ -506,6 +506,23 @@ class TestACommandAboutARejectedOrder:
         assert waited == ["waiting"]
         assert counter.inbox("intake.cancel_order") == ["accepted"]
         assert counter.the_order().cancel_request is not None
+
+    @pytest.mark.parametrize("when", ["before it is added", "after it"])
+    def test_starts_no_clock_before_the_order_was_processed(self, counter: Counter, when: str) -> None:
+        completed = CheckoutCompleted(merchant="shop", order="order-1", at=NOON - 1 * HOURS)
+        counter.reject()
+        if when == "before it is added":
+            counter.receive(completed)
+        counter.put(MasterKind.LINE_ITEMS, "tea")
+        counter.bench.clock.wait(3 * DAYS)
+        counter.retrigger()
+        counter.reprocess()
+        if when == "after it":
+            counter.receive(completed)
+        counter.apply_waiting()
+
+        order = counter.the_order()
+        assert order.checkout_completed_at == order.created_at == NOON + 3 * DAYS
 
     def test_is_refused_once_it_is_failed(self, counter: Counter) -> None:
         key = counter.reject()
