@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from adapters.administration.cases import CaseStaysOpen, UnknownCase, close_case, show_case
+from adapters.cli.grammar import Listed
 from adapters.cli.output import Refused, json_of, say, show_json, show_table, text
 from adapters.cli.servers import database
 from adapters.cli.telling import actor, tell, trace
@@ -12,7 +13,7 @@ from adapters.persistence import queries
 from domain.model.case import CaseKind
 from domain.rules.case_actions import Action
 
-app = typer.Typer(help="What no rule could decide.")
+app = typer.Typer(cls=Listed, help="What no rule could decide.")
 
 Id = Annotated[int, typer.Argument(metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]

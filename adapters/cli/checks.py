@@ -54,6 +54,7 @@ def verify(json: Json = False) -> None:
             say(f"{breach.invariant} {breach.subject}: {breach.message}")
         for warning in late:
             print(f"warning: {warning.subject}: {warning.message}", file=sys.stderr)
-        say(f"{len(breaches)} breaches" if breaches else "nothing is wrong")
+        if not breaches:
+            say("nothing is wrong")
     if breaches:
         raise typer.Exit(1)

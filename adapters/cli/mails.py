@@ -4,12 +4,13 @@ from typing import Annotated
 
 import typer
 
+from adapters.cli.grammar import Listed
 from adapters.cli.output import Refused, json_of, say, show_json, show_table, text
 from adapters.cli.servers import database
 from adapters.persistence import mails
 from domain.model.mail import MailState
 
-app = typer.Typer(help="What people are told by mail.")
+app = typer.Typer(cls=Listed, help="What people are told by mail.")
 
 Id = Annotated[int, typer.Argument(metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]

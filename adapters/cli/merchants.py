@@ -13,6 +13,7 @@ from adapters.administration.merchants import (
     add_merchant,
     change_merchant,
 )
+from adapters.cli.grammar import several
 from adapters.cli.output import Refused, say, show_json, show_table
 from adapters.cli.servers import database
 from adapters.messages.fields import MOST_SECONDS
@@ -42,7 +43,7 @@ Listed = Annotated[bool, typer.Option("--list", help="List the keys; none of the
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
-@app.command()
+@app.command(cls=several("--check", CHECKS))
 def add(  # noqa: PLR0917 - each is an option of its own name
     merchant: Id,
     name: Name,
@@ -98,7 +99,7 @@ def _add(given: Mapping[str, object], *, json: bool) -> None:
     say("key and secret are shown this once")
 
 
-@app.command("set")
+@app.command("set", cls=several("--check", CHECKS))
 def change(  # noqa: PLR0917 - each is an option of its own name
     merchant: Id,
     name: Annotated[str | None, typer.Option()] = None,

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from adapters.cli.grammar import Listed
 from adapters.cli.output import Refused, json_of, say, show_json, show_table, text
 from adapters.cli.servers import database
 from adapters.cli.telling import tell
 from adapters.persistence import sanity_queue
 from domain.model.rejection import RejectionStatus, RejectionType
 
-app = typer.Typer(help="Transactions that master data did not allow.")
+app = typer.Typer(cls=Listed, help="Transactions that master data did not allow.")
 
 Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="As the callback calls it: `rejection`.")]
 Merchant = Annotated[str | None, typer.Option(help="Only what is theirs.")]

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 import typer
 from sqlalchemy import Connection
 
+from adapters.cli.grammar import Listed
 from adapters.cli.output import Refused, json_of, say, show_json, show_table, text
 from adapters.cli.reversals import reasons_of
 from adapters.cli.servers import database
@@ -15,7 +16,7 @@ from adapters.providers import providers_of
 from config.settings import load
 from domain.model.transaction import ReversalOutcome
 
-app = typer.Typer(help="Transactions that timed out, and how far undoing them is.")
+app = typer.Typer(cls=Listed, help="Transactions that timed out, and how far undoing them is.")
 
 Reference = Annotated[str, typer.Argument(metavar="REFERENCE", help="The payment's id at its provider.")]
 Provider = Annotated[str | None, typer.Option(help="Needed where two providers have the reference.")]

@@ -93,8 +93,11 @@ class Commands:
 
     def accepted(self, body: Mapping[str, Any], address: str) -> Response:
         """Answer that something is kept, and where its sender finds it."""
-        location = address if self._is_merchants else named(address, self.merchant)
-        return JSONResponse(body, status_code=ACCEPTED, headers={"Location": location})
+        return JSONResponse(body, status_code=ACCEPTED, headers={"Location": self.location(address)})
+
+    def location(self, address: str) -> str:
+        """Return the address as its sender may use it: an operator names the merchant."""
+        return address if self._is_merchants else named(address, self.merchant)
 
     def own(self, **of_address: str) -> Mapping[str, Any]:
         """Return the body's fields with what the key and the address name.

@@ -55,6 +55,7 @@ class RegisteredOne(BaseModel):
     order: str | None
     kept: bool
     repeat: bool
+    location: str | None = Field(default=None, description="Where to look: at the order, or why it is none.")
     rejected: Rejected | None = Field(default=None, description="Why it is no order, where its bill is not allowed.")
     errors: "Sequence[FieldProblem]"
 

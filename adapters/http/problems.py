@@ -80,7 +80,7 @@ UNSUPPORTED: Final = Kind(
 )
 INVALID: Final = Kind("invalid-fields", 422, "Some fields cannot be used", "`errors` names each.")
 REUSED: Final = Kind(
-    "idempotency-key-reused", 422, "This key was used for another request", "Use a new key for another request."
+    "idempotency-key-reused", 409, "This key was used for another request", "Use a new key for another request."
 )
 TOO_MANY: Final = Kind(
     "too-many-requests", 429, "This key has made too many requests", "Retry-After says how many seconds to wait."

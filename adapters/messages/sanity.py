@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from adapters.messages.fields import Grounds, Identifier, identifier
 from adapters.messages.models import Message, Part
@@ -74,9 +74,6 @@ class PutMasterData(Message):
 
 
 class RetriggerRejected(Message):
-    # Each field leaves something out, so one that was misspelt would mean everything.
-    model_config = ConfigDict(extra="forbid")
-
     name: ClassVar[str] = commands.RetriggerRejected.name
 
     retrigger: Annotated[Identifier, AfterValidator(_retrigger)]

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from adapters.persistence.columns import Columns, run, to_json
 from adapters.persistence.due_work import SqlDueWork
 from adapters.persistence.lanes import SqlLanes
 from domain.model.case import CaseKind
-from domain.model.command import Received, RefusedMessage
+from domain.model.command import Received, RefusedMessage, differing
 from domain.model.decision import CommandOutcome, CommandState
 from domain.model.due_work import Due, LaneFamily
 from domain.ports.persistence import Stored, WaitingCommand
@@ -48,6 +49,7 @@ _KNOWN: Final = f"""
 SELECT i.id, i.merchant, i.name, i.key, i.content, i.state FROM {_KEYS.table}
 JOIN inbox i ON i.merchant = c.merchant AND i.name = c.name AND i.key = c.key
 """
+_BODIES: Final = "SELECT id, body FROM inbox WHERE id = ANY(%(ids)s::bigint[])"
 _OUTCOMES: Final = Columns("c", id="bigint", state="text", reason="text")
 _CONCLUDE: Final = f"""
 UPDATE inbox i SET state = c.state, reason = c.reason FROM {_OUTCOMES.table} WHERE i.id = c.id
@@ -138,7 +140,19 @@ class SqlInbox:
             for row in run(self._connection, _INSERT, _PUT.parameters((_row(r) for r in first.values()), now=self._now))
         }
         known = {(row[1], row[2], row[3]): row for row in run(self._connection, _KNOWN, _KEYS.parameters(first))}
-        return [_stored(r, known[_key(r)], new=r is first[_key(r)] and known[_key(r)][0] in fresh) for r in received]
+        stored = [_stored(r, known[_key(r)], new=r is first[_key(r)] and known[_key(r)][0] in fresh) for r in received]
+        return self._compared(received, stored)
+
+    def _compared(self, received: Sequence[Received], stored: Sequence[Stored]) -> Sequence[Stored]:
+        """Say of the conflicts what differs. They are rare, and a body may be large, so it is read for them alone."""
+        conflicts = [one.id for one in stored if one.conflict]
+        if not conflicts:
+            return stored
+        bodies = dict(run(self._connection, _BODIES, {"ids": conflicts}).fetchall())
+        return [
+            replace(one, differs=differing(bodies[one.id], r.body)) if one.conflict else one
+            for r, one in zip(received, stored, strict=True)
+        ]
 
     def wait(self, stored: Mapping[int, Due], *, merchants: Mapping[int, str]) -> None:
         lanes = SqlLanes(self._connection, self._now).ensure(LaneFamily.MERCHANT, merchants.values())

@@ -102,19 +102,19 @@ class Book:
     def act(self, call: Call, reference: str, key: str, now: float, *, fault: str | None) -> Answer:
         """Do the effect once for each key, and answer; a key that was seen is answered as it was then."""
         effect: Effect = "cancel" if call.operation == "cancel" else "void"
-        payment = self.on_record(call.provider, reference, now)
-        if payment is None:
-            self.note_effect(call, reference, key, now, result="no_record", fault=fault)
-            return no_record(reference)
         answered = self._answered.setdefault((call.provider, reference), {})
         if (effect, key) in answered:
             self.note_effect(call, reference, key, now, result="replayed", fault=fault)
             return answered[effect, key]
-        result = payment.act(effect, now)
-        answer = refused(payment.status) if result.startswith("refused") else Answer(200, payment.record())
+        payment = self.on_record(call.provider, reference, now)
+        if payment is None:
+            result, answer = "no_record", no_record(reference)
+        else:
+            result = payment.act(effect, now)
+            answer = refused(payment.status) if result.startswith("refused") else Answer(200, payment.record())
         answered[effect, key] = answer
         self.note_effect(call, reference, key, now, result=result, fault=fault)
-        if result == "done":
+        if payment is not None and result == "done":
             self._note_state(payment, now, "changed")
         return answer
 

@@ -171,6 +171,11 @@ class Received:
     trace: str
 
 
+def differing(kept: Mapping[str, Any], came: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the fields in which two bodies of one message differ."""
+    return tuple(sorted(field for field in kept.keys() | came.keys() if kept.get(field) != came.get(field)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldError:
     field: str

@@ -41,7 +41,7 @@ class Currency:
         if not AMOUNT.fullmatch(text):
             raise InvalidAmount(f"{text[:40]!r} is not a decimal of the form 12.30")
         _, _, decimals = text.partition(".")
-        if len(decimals.rstrip("0")) > self.digits:
+        if len(decimals) > self.digits:
             raise InvalidAmount(f"{text!r} has more decimals than {self.code} has ({self.digits})")
         return Decimal(text)
 

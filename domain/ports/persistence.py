@@ -124,11 +124,15 @@ class Orders(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What the inbox says of a command that came in. `repeat` if the same was here before, `conflict` if another."""
+    """What the inbox says of a command that came in. `repeat` if the same was here before, `conflict` if another.
+
+    `differs` names the fields in which that other one is another.
+    """
 
     id: int
     repeat: bool = False
     conflict: bool = False
+    differs: tuple[str, ...] = ()
     state: CommandState = CommandState.ACCEPTED
 
 

@@ -138,7 +138,7 @@ class ReceiveCommands:
         said = {s.id: r for r, s in fresh}
         refusals = [
             *((r, _unknown_merchant(r)) for r in received if r.command.merchant not in merchants),
-            *((r, _other_content(r)) for r, s in stored if s.conflict),
+            *((r, _other_content(r, s)) for r, s in stored if s.conflict),
             *((said[o.command], FieldError(field=o.field, reason=o.reason or "refused")) for o in refused),
         ]
         if keep_refused:
@@ -160,7 +160,7 @@ class ReceiveCommands:
             return None, _unknown_merchant(received)
         stored = uow.inbox.put([received])[0]
         if stored.conflict:
-            return stored, _other_content(received)
+            return stored, _other_content(received, stored)
         if not stored.repeat:
             try:
                 outcome = self._apply(uow, received, stored)
@@ -262,9 +262,10 @@ def _kept(received: Received, stored: Stored) -> Kept:
     return Kept(id=stored.id, command=command, body=received.body, actor=received.actor, trace=received.trace)
 
 
-def _other_content(received: Received) -> FieldError:
+def _other_content(received: Received, stored: Stored) -> FieldError:
     field = _NAMED_BY.get(type(received.command), "order")
-    return FieldError(field=field, reason="the same was sent before with other content, which stands")
+    other = f": it differs in {', '.join(stored.differs)}" if stored.differs else ""
+    return FieldError(field=field, reason=f"the same was sent before with other content, which stands{other}")
 
 
 def _reception(stored: Stored | None, error: FieldError | None) -> Reception:

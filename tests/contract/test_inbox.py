@@ -1,4 +1,5 @@
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -16,13 +17,15 @@ from tests.fakes.bench import Bench
 SOON = Due(work=Work.COMMAND, at=NOON + 5 * SECONDS)
 
 
-def received(key: str = "k-1", content: str = "c-1", **given: Any) -> Received:
+def received(
+    key: str = "k-1", content: str = "c-1", *, body: Mapping[str, Any] | None = None, **given: Any
+) -> Received:
     plain: dict[str, Any] = {"merchant": "shop", "order": "order-1", "by": CanceledBy.USER}
     return Received(
         command=CancelOrder(**plain | given),
         key=key,
         content=content,
-        body={"order": "order-1", "reason": "ü"},
+        body=body or {"order": "order-1", "reason": "ü"},
         actor="merchant:key",
         trace="t-1",
     )
@@ -79,6 +82,9 @@ class TestACommandThatIsPut:
         (first,) = put(bench, received())
 
         assert put(bench, received(content="c-2")) == [Stored(id=first.id, conflict=True)]
+        assert put(bench, received(content="c-3", body={"order": "order-1", "by": "user"})) == [
+            Stored(id=first.id, conflict=True, differs=("by", "reason"))
+        ]
         assert [row.content for row in bench.tables().inbox.values()] == ["c-1"]
 
     def test_twice_in_one_batch_is_kept_once(self, bench: Bench) -> None:

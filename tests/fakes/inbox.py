@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import count
 
-from domain.model.command import Received, RefusedMessage
+from domain.model.command import Received, RefusedMessage, differing
 from domain.model.decision import CommandOutcome, CommandState
 from domain.model.due_work import Due, LaneFamily, Work
 from domain.ports.persistence import Stored, WaitingCommand
@@ -119,7 +119,8 @@ class FakeInbox:
                 del self._tables.inbox[row.id]
             elif (row.merchant, row.name, row.key) == named:
                 same = row.content == received.content
-                return Stored(id=row.id, repeat=same, conflict=not same, state=CommandState(row.state))
+                differs = () if same else differing(row.body, received.body)
+                return Stored(id=row.id, repeat=same, conflict=not same, differs=differs, state=CommandState(row.state))
         fresh = InboxRow(
             id=next(self._ids),
             merchant=command.merchant,

@@ -339,5 +339,6 @@ class TestVerifyOnTheCommandLine:
 
         said = trueup("verify", status=1)
 
-        assert said.splitlines()[0].startswith("I2 order shop A1:")
+        [breach] = said.splitlines()
+        assert breach.startswith("I2 order shop A1:")
         assert trueup.json("verify", status=1)["breaches"][0]["invariant"] == "I2"

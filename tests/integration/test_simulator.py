@@ -496,6 +496,16 @@ class TestAnEffect:
         assert reply.status == 404
         assert simulator.results("void") == ["no_record"]
 
+    def test_is_answered_the_same_under_its_key_though_the_payment_has_appeared(self, simulator: Simulator) -> None:
+        first = simulator.cancel("later", "the-key")
+        simulator.payment("later")
+
+        again, another = simulator.cancel("later", "the-key"), simulator.cancel("later", "another-key")
+
+        assert (first.status, again.status, another.status) == (404, 404, 200)
+        assert again.body == first.body
+        assert simulator.results("cancel") == ["no_record", "replayed", "done"]
+
     def test_ends_what_the_customer_would_still_have_done(self, simulator: Simulator) -> None:
         simulator.payment("closed", {"when": {"operation": "get"}, "status": "paid"})
 

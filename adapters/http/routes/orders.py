@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from adapters.bootstrap import Told
 from adapters.http import models
+from adapters.http.addresses import address_of
 from adapters.http.commands import ACCEPTED, Accepted, Giving, refusal
 from adapters.http.cursors import page, place_of
 from adapters.http.desk import Here, Merchant, Scope
@@ -62,16 +63,7 @@ def _register_many(commands: Giving) -> Response:
     kept = [str(order["order"]) for order, one in zip(orders, told, strict=True) if not one.errors]
     with commands.desk.reading() as connection:
         rejected = rejected_among(connection, merchant, kept)
-    items = [
-        {
-            "order": order.get("order") if isinstance(order.get("order"), str) else None,
-            "kept": not one.errors,
-            "repeat": one.repeat,
-            "rejected": None if one.errors else rejected.get(str(order["order"])),
-            "errors": [{"field": error.field, "reason": error.reason} for error in one.errors],
-        }
-        for order, one in zip(orders, told, strict=True)
-    ]
+    items = [_item(commands, order, one, rejected) for order, one in zip(orders, told, strict=True)]
     if all(one.errors for one in told):
         kind = CONFLICT if all(one.conflict for one in told) else INVALID
         errors = [
@@ -81,6 +73,23 @@ def _register_many(commands: Giving) -> Response:
         ]
         raise Problem(kind, "None of them was kept.", errors=errors[:_MOST_ERRORS])
     return JSONResponse({"merchant": merchant, "orders": items}, status_code=ACCEPTED)
+
+
+def _item(
+    commands: Giving, order: Mapping[str, Any], told: Told, rejected: Mapping[str, Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Return what became of one of many orders, and where to look for it."""
+    name = order.get("order") if isinstance(order.get("order"), str) else None
+    why = None if told.errors or name is None else rejected.get(name)
+    address = None if told.errors or name is None else address_of(name) if why is None else str(why["address"])
+    return {
+        "order": name,
+        "kept": not told.errors,
+        "repeat": told.repeat,
+        "location": None if address is None else commands.location(address),
+        "rejected": why,
+        "errors": [{"field": error.field, "reason": error.reason} for error in told.errors],
+    }
 
 
 def _tell_many(commands: Giving, orders: Sequence[Mapping[str, Any]]) -> Sequence[Told]:

@@ -253,11 +253,11 @@ class TestAnIdempotencyKey:
         key = {"Idempotency-Key": "k"}
         server.post("/v1/orders", an_order("A1"), headers=key)
 
-        problem = refused(server.post("/v1/orders", an_order("A2"), headers=key), 422)
+        problem = refused(server.post("/v1/orders", an_order("A2"), headers=key), 409)
 
         assert problem["type"] == "urn:trueup:problem:idempotency-key-reused"
         assert [error["field"] for error in problem["errors"]] == ["Idempotency-Key"]
-        refused(server.post("/v1/orders/A1/poll", an_order("A1"), headers=key), 422)
+        refused(server.post("/v1/orders/A1/poll", an_order("A1"), headers=key), 409)
         # Keys of one merchant are not another's.
         assert server.post("/v1/orders", an_order("B1"), key="rival", headers=key).status_code == 202
 

@@ -70,6 +70,8 @@ class TestManyOrders:
         assert answer.status_code == 202, answer.text
         became = answer.json()["orders"]
         assert [(one["order"], one["kept"]) for one in became] == [("A1", True), ("A2", False), ("A3", True)]
+        assert [one["location"] for one in became] == ["/v1/orders/A1", None, "/v1/orders/A3"]
+        assert server.get(became[0]["location"]).status_code == 200
         assert became[1]["errors"][0]["field"] == "amount"
 
     def test_of_which_none_is_kept_are_refused(self, server: Server) -> None:
