@@ -4,7 +4,7 @@ Whoever sends and whoever receives reads this module: `workers/app.py` and `adap
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -27,6 +27,9 @@ PRODUCER_QUEUES: Final = (INTAKE, SANITY)
 # These hold hints, any of which may be lost.
 HINT_QUEUES: Final = (POLLING, REVERSALS, NOTIFICATIONS, SWEEPS, RETRIGGERS)
 QUEUES: Final = PRODUCER_QUEUES + HINT_QUEUES
+
+# What producers write is carried out by these: who reads the one reads the other too, or nothing would come of it.
+BESIDE: Final[Mapping[str, str]] = MappingProxyType({INTAKE: SWEEPS, SANITY: RETRIGGERS})
 
 # A task is named for its queue. A name that matches nothing here is refused when it is sent.
 ROUTES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({f"{name}.*": {"queue": name} for name in QUEUES})
@@ -68,6 +71,11 @@ INTAKE_PREFETCH: Final = 4
 _SAVING_SECONDS: Final = 5.0
 _BETWEEN_LIMITS: Final = 10.0
 _LONGEST_TASK: Final = 900.0  # well under RabbitMQ's consumer_timeout of 30 minutes, which would close the channel
+
+
+def read_together(queues: Sequence[str]) -> Sequence[str]:
+    """Return the queues that a worker reads who is to read these."""
+    return tuple(dict.fromkeys([*queues, *(BESIDE[queue] for queue in queues if queue in BESIDE)]))
 
 
 class TimeLimits(NamedTuple):

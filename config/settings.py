@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     operator_email: MailAddress | None = None
     admin_key: Annotated[SecretStr, _secret(_key)] | None = None
     http_address: ListenAddress = Address("127.0.0.1", 8080)
-    http_requests_per_second: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = 50.0
+    http_requests_per_second: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = 500.0
     flower_address: ListenAddress = Address("127.0.0.1", 5555)
     sweep_seconds: Seconds = 1.0
     lease_seconds: Annotated[Seconds, Field(le=600)] = 30.0

@@ -108,7 +108,7 @@ def an_order(**given: Any) -> Order:
 
 
 def a_cancel_request(**given: Any) -> CancelRequest:
-    plain: dict[str, Any] = {"by": CanceledBy.MERCHANT, "reason": "out of stock", "command": 41}
+    plain: dict[str, Any] = {"by": CanceledBy.MERCHANT, "reason": "out of stock", "command": 41, "at": NOON}
     return CancelRequest(**plain | given)
 
 

@@ -14,11 +14,10 @@ from config.messaging import (
     INTAKE_PREFETCH,
     NOTIFICATIONS,
     POLLING,
-    RETRIGGERS,
     REVERSALS,
     SANITY,
-    SWEEPS,
     WORKER_OPTIONS,
+    read_together,
     time_limits,
 )
 from config.providers import longest_call_seconds
@@ -26,7 +25,7 @@ from config.settings import Settings
 
 # What `up` starts as workers: one for each kind of trouble, so that none of them waits for another's.
 WORKERS: Final[Mapping[str, Sequence[str]]] = {
-    "intake": (INTAKE, SANITY, SWEEPS, RETRIGGERS),
+    "intake": (INTAKE, SANITY),
     "polling": (POLLING,),
     "reversals": (REVERSALS,),
     "notifications": (NOTIFICATIONS,),
@@ -48,7 +47,7 @@ def worker(reached: Reached, name: str, queues: Sequence[str], *, concurrency: i
 
 
 def worker_command(name: str, queues: Sequence[str], *, concurrency: int | None = None) -> list[str]:
-    argv = [*_CELERY, "worker", "-Q", ",".join(queues), "-n", f"{name}@%h", *WORKER_OPTIONS]
+    argv = [*_CELERY, "worker", "-Q", ",".join(read_together(queues)), "-n", f"{name}@%h", *WORKER_OPTIONS]
     if concurrency is not None:
         argv += ["-c", str(concurrency)]
     if INTAKE in queues:

@@ -20,8 +20,8 @@ Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="As the callback
 Merchant = Annotated[str | None, typer.Option(help="Only what is theirs.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many to show.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-_FORMATS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
-Since = Annotated[datetime | None, typer.Option("--from", formats=_FORMATS, help="In UTC.")]
+_FORMATS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
+Since = Annotated[datetime | None, typer.Option("--from", formats=_FORMATS, help="In UTC, or with an offset.")]
 Until = Annotated[datetime | None, typer.Option("--to", formats=_FORMATS, help="In UTC, and no longer included.")]
 _LATEST: Final = (
     "retrigger",
@@ -183,7 +183,9 @@ def _tell(name: str, fields: Mapping[str, object]) -> None:
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=UTC)
+    if moment is None:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _said(reasons: Sequence[Mapping[str, str]] | None) -> str:

@@ -25,6 +25,7 @@ _ORDERS: Final = Columns(
     cancel_by="text",
     cancel_reason="text",
     cancel_command="bigint",
+    cancel_at="timestamptz",
     changed_at="timestamptz",
     watching="boolean",
     sequence="int",
@@ -33,8 +34,8 @@ _ORDERS: Final = Columns(
 _UPDATE_ORDERS: Final = f"""
 UPDATE orders o SET status = c.status, reason = c.reason, canceled_by = c.canceled_by,
     checkout_completed_at = c.checkout_completed_at, cancel_by = c.cancel_by, cancel_reason = c.cancel_reason,
-    cancel_command = c.cancel_command, changed_at = c.changed_at, watching = c.watching, sequence = c.sequence,
-    version = o.version + 1
+    cancel_command = c.cancel_command, cancel_at = c.cancel_at, changed_at = c.changed_at, watching = c.watching,
+    sequence = c.sequence, version = o.version + 1
 FROM {_ORDERS.table} WHERE o.id = c.id AND o.version = c.version AND o.status = c.previous
 """
 
@@ -183,6 +184,7 @@ def _order_row(decision: Decision) -> tuple[Any, ...]:
         None if request is None else request.by,
         None if request is None else request.reason,
         None if request is None else request.command,
+        None if request is None else request.at,
         order.changed_at,
         order.watching,
         order.sequence,

@@ -33,8 +33,8 @@ from domain.rules.registration import first_move
 _SELECT: Final = """
 SELECT o.id, o.merchant, o.reference, o.status, o.reason, o.canceled_by, o.amount, o.currency, o.digits, o.tolerance,
        o.kind, o.network, o.customer, o.created_at, o.cancellation_timeout, o.checkout_timeout, o.payment_window,
-       o.checkout_completed_at, o.cancel_by, o.cancel_reason, o.cancel_command, o.attempts_allowed, o.changed_at,
-       o.watching, o.version, o.sequence,
+       o.checkout_completed_at, o.cancel_by, o.cancel_reason, o.cancel_command, o.cancel_at, o.attempts_allowed,
+       o.changed_at, o.watching, o.version, o.sequence,
        t.provider, t.reference, t.state, t.provider_status, t.amount_received, t.amount_refunded, t.secured_at,
        t.confirmations, t.settled, t.no_records, t.no_record_since, t.reversal
 FROM orders o JOIN transactions t ON t.order_id = o.id
@@ -42,7 +42,7 @@ FROM orders o JOIN transactions t ON t.order_id = o.id
 # A transaction's column `reversal` while that is open; then it holds the outcome.
 REVERSING: Final = "open"
 # How many of its columns are the order's own; the others are the transaction's.
-_OF_ORDER: Final = 26
+_OF_ORDER: Final = 27
 _BY_ID: Final = f"{_SELECT} WHERE o.id = ANY(%(ids)s::bigint[])"
 _LOCK_DUE: Final = """
 SELECT d.subject FROM due_work d JOIN orders o ON o.id = d.subject
@@ -295,12 +295,14 @@ def _order(row: Any, attempts: tuple[Attempt, ...], operations: tuple[Operation,
     (
         key, merchant, reference, status, reason, canceled_by, amount, currency, digits, tolerance,
         kind, network, customer, created_at, cancellation, checkout, window,
-        checkout_completed_at, cancel_by, cancel_reason, cancel_command, attempts_allowed, changed_at,
-        watching, version, sequence,
+        checkout_completed_at, cancel_by, cancel_reason, cancel_command, cancel_at, attempts_allowed,
+        changed_at, watching, version, sequence,
     ) = row[:_OF_ORDER]  # fmt: skip
     request = None
     if cancel_by is not None:
-        request = CancelRequest(by=CanceledBy(cancel_by), reason=cancel_reason, command=cancel_command)
+        # The release before did not say when: since the order stands as it does, then, and no longer.
+        since = cancel_at or changed_at
+        request = CancelRequest(by=CanceledBy(cancel_by), reason=cancel_reason, command=cancel_command, at=since)
     return Order(
         id=key,
         merchant=merchant,

@@ -69,6 +69,7 @@ class CancelRequest:
     by: CanceledBy
     reason: str | None
     command: int | None  # the inbox row that is answered when the order ends
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,7 +90,9 @@ def _cancel(draft: Draft, command: CancelOrder, _policy: ProviderPolicy, inbox: 
         return CommandState.APPLIED
     if order.status not in OPEN:
         raise CommandRefused("order", f"the order is {order.status}")
-    draft.order = replace(order, cancel_request=CancelRequest(by=command.by, reason=command.reason, command=inbox))
+    draft.order = replace(
+        order, cancel_request=CancelRequest(by=command.by, reason=command.reason, command=inbox, at=draft.now)
+    )
     draft.note(EntryKind.CANCEL_REQUESTED, by=command.by, reason=command.reason)
     draft.due = Due(work=Work.CLOSE, at=draft.now)
     return CommandState.ACCEPTED

@@ -117,8 +117,10 @@ def _asked_in_vain_for_too_long(draft: Draft, policy: ProviderPolicy) -> bool:
     if order.status not in POLLED:
         return False
     deadline = live_deadline(order) if order.status in OPEN else None
-    if deadline is not None:
-        return draft.now - deadline.at > policy.unreachable_case_after
+    request = order.cancel_request
+    begins = [one.at for one in (deadline, request) if one is not None]
+    if begins:
+        return draft.now - min(begins) > policy.unreachable_case_after
     longest = polling_of(order, policy).max_age
     return longest is not None and draft.now - max(order.created_at, order.changed_at) > longest
 

@@ -55,7 +55,7 @@ class TestRejectedTransactions:
         assert listed("--type", "permanent") == []
         assert listed("--merchant", "nobody") == []
         assert listed("--from", "2100-01-01") == listed("--to", "2000-01-01") == []
-        assert listed("--from", "2000-01-01", "--to", "2100-01-01T00:00:00") == ["A3", "A2", "A1", "A0"]
+        assert listed("--from", "2000-01-01", "--to", "2100-01-01T00:00:00Z") == ["A3", "A2", "A1", "A0"]
         assert "the line item 'tea' is not known" in trueup("rejected", "list")
 
     def test_are_shown_whole(self, trueup: Trueup, store: Store) -> None:

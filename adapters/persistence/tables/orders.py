@@ -52,6 +52,7 @@ orders: Final = Table(
     Column("cancel_by", Text),
     Column("cancel_reason", Text),
     Column("cancel_command", BigInteger),
+    moment("cancel_at"),
     Column("attempts_allowed", Integer, nullable=False),
     moment("changed_at", nullable=False),
     Column("watching", Boolean, nullable=False, server_default=text("false")),

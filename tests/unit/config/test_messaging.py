@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from config.messaging import (
     celery_config,
     dead_queue,
     hint_expires,
+    read_together,
     task_queues,
     time_limits,
     transport_options,
@@ -122,9 +124,23 @@ class TestTheCeleryConfiguration:
         assert not any(word in str(route) for word in ("eta", "countdown") for route in ROUTES.values())
 
 
+class TestAWorker:
+    @pytest.mark.parametrize(
+        ("queues", "read"),
+        [
+            (["intake"], ("intake", "sweeps")),
+            (["sanity", "polling"], ("sanity", "polling", "retriggers")),
+            (["sweeps", "intake"], ("sweeps", "intake")),
+            (["intake", "polling", "reversals", "sanity", "notifications"], QUEUES),
+        ],
+    )
+    def test_carries_out_what_it_takes_in(self, queues: list[str], read: Sequence[str]) -> None:
+        assert sorted(read_together(queues)) == sorted(read)
+
+
 class TestTheQueues:
     @pytest.mark.parametrize("broker_url", BROKERS)
-    def test_are_six_direct_ones_of_the_anonymous_exchange(self, broker_url: str) -> None:
+    def test_are_direct_ones_of_the_anonymous_exchange(self, broker_url: str) -> None:
         queues = an_app(broker_url).amqp.queues
 
         assert set(queues) == set(QUEUES)

@@ -129,6 +129,17 @@ class TestAProviderThatCannotBeAskedAtADeadline:
         assert [opening.kind for opening in decision.openings] == [CaseKind.POLLING_EXHAUSTED]
         assert decision.due is not None
 
+    @pytest.mark.parametrize(("waited", "cases"), [(23, []), (25, [CaseKind.POLLING_EXHAUSTED])])
+    def test_becomes_a_case_a_day_after_the_command_to_cancel_however_far_the_deadline_is(
+        self, waited: int, cases: list[CaseKind]
+    ) -> None:
+        order = wanted_canceled(cancellation=720 * HOURS, cancel_request=a_cancel_request(at=NOON))
+
+        decision = asked(order, Unreachable(why="down"), now=NOON + waited * HOURS, work=Work.CLOSE)
+
+        assert [opening.kind for opening in decision.openings] == cases
+        assert decision.due is not None
+
     def test_uses_up_no_cadence(self) -> None:
         policy = a_policy(retries=a_cadence((30 * SECONDS, 1)))
 
