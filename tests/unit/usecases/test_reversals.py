@@ -185,6 +185,16 @@ class TestAnOrderWhoseOwnPaymentTimedOut:
         yard.receive(*(both if request.param == "before the report" else reversed(both)))
         return yard
 
+    def test_is_held_before_anything_is_asked_about_the_reversal(self, yard: Yard) -> None:
+        yard.provider.says(PAYMENT, a_record("paid"))
+        yard.bench.clock.wait(1 * MINUTES)
+
+        yard.drain(yard.polling())
+
+        order = yard.the_order()
+        assert (order.status, order.transaction.reversing) == (OrderStatus.NEW, True)
+        assert the_reversal(yard).last_asked_at is None
+
     @pytest.mark.parametrize("status", ["authorized", "paid"])
     def test_is_canceled_as_reversed_once_its_payment_is_voided(self, yard: Yard, status: str) -> None:
         yard.provider.says(PAYMENT, a_record(status), a_record("voided"))
@@ -394,17 +404,36 @@ class TestAReversal:
         assert yard.bench.due(the_reversal(yard).id) is None
         assert len(yard.bench.events("reversal.ended")) == 1
 
-    @pytest.mark.parametrize("command", [NOW, ReverseNow(merchant="another", provider=PROVIDER, reference=PAYMENT)])
-    def test_that_has_ended_or_is_anothers_cannot_be_taken_up(self, yard: Yard, command: ReverseNow) -> None:
-        yard.bench.add_merchant(a_merchant(id="another"))
+    def test_that_has_ended_cannot_be_taken_up(self, yard: Yard) -> None:
         yard.receive(a_report())
         yard.provider.says(PAYMENT, a_record("declined"))
         yard.poll()
 
-        yard.receive(command)
+        yard.receive(NOW)
 
         assert refused(yard) == ["intake.reverse_now"]
         assert yard.bench.due(the_reversal(yard).id) is None
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ReverseNow(merchant="another", provider=PROVIDER, reference=PAYMENT),
+            ReverseNow(merchant="shop", provider=PROVIDER, reference="never-reported"),
+        ],
+        ids=["another's", "none"],
+    )
+    def test_that_is_anothers_or_none_cannot_be_taken_up(self, yard: Yard, command: ReverseNow) -> None:
+        yard.bench.add_merchant(a_merchant(id="another"))
+        yard.receive(a_report())
+        yard.provider.says(PAYMENT, NoRecord())
+        yard.poll()
+        planned = its_row(yard)
+
+        yard.receive(command)
+
+        (error,) = next(iter(yard.bench.tables().refused.values())).errors
+        assert error == {"field": "reference", "reason": f"no timeout of {command.reference!r} was reported"}
+        assert its_row(yard) == planned
 
     def test_is_not_taken_up_with_the_attempt_that_is_kept_for_the_end(self, bench: Bench) -> None:
         yard = Yard(bench, policy=a_policy(most_attempts=2))
