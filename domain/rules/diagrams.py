@@ -133,6 +133,8 @@ def rejection_table() -> str:
 
 def _said(said: Said) -> str:
     words = [status.value for status, means in READING.items() if means is said]
+    if said is Said.OPEN:
+        words.append("a word that is not known")
     return ", ".join(words) or _SAID[said]
 
 
