@@ -35,7 +35,8 @@ _NAMED_BY_REQUEST: Final = frozenset(
 )
 
 
-# What may be said about an order that waits in the sanity queue; it is carried out when the order is added.
+# What may be said about an order that is not there yet, because its registration is kept and not carried out, or
+# waits in the sanity queue. It is carried out when the order is added.
 _MAY_WAIT: Final = frozenset(
     {
         "intake.checkout_completed",
@@ -125,13 +126,15 @@ class Commands:
         return self.once.caller.operator is None
 
     def _check_may_wait(self, connection: Connection, name: str, order: str) -> None:
-        """Let pass what waits for an order in the sanity queue; what failed for good is refused by its rule.
+        """Let pass what waits for an order that is to come; what failed for good is refused by its rule.
 
         Raises:
             Problem: there is no such order and none to come, or the command makes no sense before it is there.
         """
         rejected = rejected_among(connection, self.merchant, [order]).get(order)
         if rejected is None:
+            if name in _MAY_WAIT and listings.is_being_registered(connection, self.merchant, order):
+                return
             # Unless it was added just now, between the two looks.
             if listings.order_id(connection, self.merchant, order) is None:
                 raise Problem(NOT_FOUND)

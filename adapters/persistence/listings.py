@@ -19,6 +19,10 @@ SELECT o.id, o.merchant, o.reference AS "order", o.status, o.reason, o.canceled_
 FROM orders o JOIN transactions t ON t.order_id = o.id
 WHERE {where} ORDER BY o.id DESC LIMIT %(limit)s
 """
+_COMING: Final = """
+SELECT EXISTS (SELECT FROM inbox WHERE merchant = %(merchant)s AND "order" = %(reference)s AND state = 'waiting'
+               AND name = 'intake.register_order')
+"""
 _ID: Final = "SELECT id FROM orders WHERE merchant = %(merchant)s AND reference = %(reference)s"
 # Changes of status come after what was noted in the same transaction and led to them.
 _TIMELINE: Final = """
@@ -97,6 +101,11 @@ def order_id(connection: Connection, merchant: str, reference: str) -> int | Non
     """Return the id of the merchant's order, if it is known."""
     found: int | None = run(connection, _ID, {"merchant": merchant, "reference": reference}).scalar_one_or_none()
     return found
+
+
+def is_being_registered(connection: Connection, merchant: str, reference: str) -> bool:
+    """Return whether the order's registration is kept and will be carried out in a moment."""
+    return bool(run(connection, _COMING, {"merchant": merchant, "reference": reference}).scalar_one())
 
 
 def timeline(connection: Connection, order: int, *, limit: int, after: Place | None) -> Sequence[Row]:

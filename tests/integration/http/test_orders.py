@@ -4,6 +4,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from adapters.bootstrap import open_application
+from config.settings import load
 from tests.integration.http.server import Server, an_order, serving
 from tests.servers import free_ports
 
@@ -59,6 +61,26 @@ class TestAnOrderThatIsRegistered:
 
         assert answer.status_code == 202
         assert server.get("/v1/orders/A1", key="rival").status_code == 200
+
+
+class TestAnOrderWhoseMessageIsKept:
+    def test_is_known_to_what_is_said_of_it_before_it_is_registered(self, server: Server) -> None:
+        application = open_application(load(server.environment), role="trueup-test")
+        message = {"merchant": "shop", **an_order("A1")}
+        application.intake("intake.register_order", (), message, trace="t-1")
+        application.close()
+        cancel = {"by": "merchant"}
+
+        early = server.post("/v1/orders/A1/cancel", cancel)
+        others = server.post("/v1/orders/A1/cancel", cancel, key="rival")
+        unheard_of = server.post("/v1/orders/A2/cancel", cancel)
+        server.drain()
+
+        assert (early.status_code, early.headers["Location"]) == (202, "/v1/orders/A1")
+        assert (others.status_code, unheard_of.status_code) == (404, 404)
+        order = server.get("/v1/orders/A1").json()
+        assert order["cancel_requested"] or order["status"] == "CANCELED"
+        assert server.ask("SELECT count(*) FROM inbox WHERE name = 'intake.cancel_order'") == [(1,)]
 
 
 class TestManyOrders:
