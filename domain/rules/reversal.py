@@ -173,6 +173,11 @@ def needs_a_person(before: Reversal, reversal: Reversal, outcome: ReversalOutcom
     """
     if outcome not in (ReversalOutcome.SETTLEMENT_PASSED, ReversalOutcome.EXHAUSTED):
         return False
-    asked_in_time = before.last_asked_at is not None and before.last_asked_at >= last_attempt_at(before, policy)
-    answers = (before.last_answer, reversal.last_answer)
-    return reversal.on_record or not asked_in_time or answers != (LastAnswer.NO_RECORD, LastAnswer.NO_RECORD)
+    in_time = is_answered_in_time(before, LastAnswer.NO_RECORD, policy)
+    return reversal.on_record or reversal.last_answer is not LastAnswer.NO_RECORD or not in_time
+
+
+def is_answered_in_time(reversal: Reversal, answer: LastAnswer, policy: ProviderPolicy) -> bool:
+    """Whether this is what was learnt last, and no earlier than by the attempt just before settlement."""
+    asked_at = reversal.last_asked_at
+    return reversal.last_answer is answer and asked_at is not None and asked_at >= last_attempt_at(reversal, policy)

@@ -31,6 +31,7 @@ from domain.rules.reversal import (
     VoidNow,
     after_inquiry,
     after_refusal,
+    is_answered_in_time,
     needs_a_person,
     next_attempt,
 )
@@ -106,12 +107,14 @@ def reverse(
 def _learn_of_original(attempt: _Attempt, answer: Answer) -> Next:
     said = read(attempt.reversal, answer)
     known = attempt.reversal
+    stands = said is Said.COULD_NOT_ASK and is_answered_in_time(known, LastAnswer.NO_RECORD, attempt.policy)
     attempt.reversal = replace(
         known,
         attempts=known.attempts + (said in COUNTED),
         on_record=known.on_record or said in COUNTED,
-        last_answer=_last_answer(known, said, now=attempt.now),
-        last_asked_at=attempt.now,
+        # That there was no record just before settlement decides how it ends: a call that fails does not take it back.
+        last_answer=known.last_answer if stands else _LAST.get(said, LastAnswer.RECORD),
+        last_asked_at=known.last_asked_at if stands else attempt.now,
         provider_status=answer.status if isinstance(answer, Record) and said in COUNTED else known.provider_status,
     )
     intent = known.intent
@@ -124,14 +127,6 @@ def _learn_of_original(attempt: _Attempt, answer: Answer) -> Next:
     if said is Said.COULD_NOT_ASK:
         return _again_soon(attempt, answer)
     return after_inquiry(attempt.reversal, said, step=attempt.step, policy=attempt.policy, now=attempt.now)
-
-
-def _last_answer(known: Reversal, said: Said, *, now: datetime) -> LastAnswer:
-    """What is known last decides how it ends: a last look that fails does not take back that there was no record."""
-    in_vain = said is Said.COULD_NOT_ASK and now >= known.settles_at
-    if in_vain and known.last_answer is LastAnswer.NO_RECORD:
-        return LastAnswer.NO_RECORD
-    return _LAST.get(said, LastAnswer.RECORD)
 
 
 def _is_undone(answer: Answer) -> bool:

@@ -118,12 +118,24 @@ class TestAnAnswerAboutTheOriginal:
 
         assert reversed_by(a_record("pending"), known, now=now).reversal.last_answer is LastAnswer.RECORD
 
-    def test_that_did_not_come_before_settlement_takes_back_that_there_was_no_record(self) -> None:
-        known = a_reversal(last_answer=LastAnswer.NO_RECORD, last_asked_at=LAST)
+    @pytest.mark.parametrize(
+        ("asked_at", "now", "last_answer"),
+        [
+            (LAST - 1 * SECONDS, LAST, LastAnswer.COULD_NOT_ASK),
+            (LAST - 1 * SECONDS, SETTLES, LastAnswer.COULD_NOT_ASK),
+            (LAST, SETTLES - 1 * SECONDS, LastAnswer.NO_RECORD),
+            (LAST, SETTLES, LastAnswer.NO_RECORD),
+        ],
+    )
+    def test_that_did_not_come_does_not_take_back_that_there_was_no_record_just_before_settlement(
+        self, asked_at: datetime, now: datetime, last_answer: LastAnswer
+    ) -> None:
+        known = a_reversal(last_answer=LastAnswer.NO_RECORD, last_asked_at=asked_at)
 
-        lost = reversed_by(Unreachable(why="no answer"), known, now=SETTLES - 1 * MINUTES).reversal
+        lost = reversed_by(Unreachable(why="no answer"), known, now=now).reversal
 
-        assert lost.last_answer is LastAnswer.COULD_NOT_ASK
+        stands = last_answer is LastAnswer.NO_RECORD
+        assert (lost.last_answer, lost.last_asked_at) == (last_answer, asked_at if stands else now)
 
     def test_that_is_of_another_amount_is_not_what_became_of_a_void(self) -> None:
         known = a_reversal(attempts=1, on_record=True, intent=a_void(asked=True))
