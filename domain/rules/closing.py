@@ -29,11 +29,30 @@ CONFIRMS = {
     Effect.VOID: frozenset({ProviderStatus.VOIDED, ProviderStatus.CANCELED}),
 }
 WORK_OF = {Effect.CANCEL: Work.CANCEL, Effect.VOID: Work.VOID}
-EFFECT_OF = {work: effect for effect, work in WORK_OF.items()}
+EFFECTS: Final = frozenset(WORK_OF.values())
 # The steps of a closing, whose tries are counted together.
 CLOSING: Final = frozenset({Work.CLOSE, Work.CANCEL, Work.VOID, Work.CONFIRM})
 # What a provider may call a payment that is over and that it therefore will not cancel.
 OVER = frozenset({ProviderStatus.DECLINED})
+
+
+def may_send(intent: Intent, row: Claimed) -> bool:
+    """Whether this claim sends the effect.
+
+    One that was claimed before and did not come back may have been sent, and is asked about first.
+    """
+    return intent.open and row.work is WORK_OF[intent.effect] and row.claims == 1
+
+
+def ask_in_its_place(draft: Draft, row: Claimed) -> Claimed:
+    """Return the row as the question that stands in an effect's place; what may have been sent is in doubt."""
+    intent = draft.transaction.intent
+    if row.work not in EFFECTS:
+        return row
+    if intent is not None and intent.open and not intent.asked:
+        draft.record_intent(replace(intent, asked=True))
+        draft.note(EntryKind.EFFECT_IN_DOUBT, key=intent.key)
+    return replace(row, work=Work.CONFIRM)
 
 
 def close(draft: Draft, record: Record, row: Claimed, policy: ProviderPolicy, *, understood: bool) -> None:

@@ -12,7 +12,7 @@ from domain.model.order import CanceledBy, Order, OrderStatus, Reason
 from domain.model.policy import ProviderPolicy
 from domain.model.transaction import ParentState
 from domain.rules import order_lifecycle
-from domain.rules.closing import close, no_record_while_closing, yield_to_authorization
+from domain.rules.closing import ask_in_its_place, close, no_record_while_closing, yield_to_authorization
 from domain.rules.deadlines import ENDS_IN, deadline_of
 from domain.rules.draft import Draft
 from domain.rules.holding import is_held, is_taken_back, take_back, unreversed
@@ -47,6 +47,7 @@ def reconcile(order: Order, answer: Answer, *, row: Claimed, now: datetime, poli
     Only a record and "no record" move anything; everything else is asked again (I4).
     """
     draft = Draft.of(order, actor=ACTOR, now=now, row=row)
+    row = ask_in_its_place(draft, row)
     match answer:
         case Record():
             misfit = misfit_of(order, answer)

@@ -11,7 +11,7 @@ from domain.model.order import Order
 from domain.model.policy import ProviderPolicy
 from domain.ports.persistence import UnitOfWork
 from domain.ports.provider import EffectCall
-from domain.rules.closing import EFFECT_OF, settle_effect
+from domain.rules.closing import may_send, settle_effect
 from domain.rules.reconciliation import reconcile
 from domain.rules.shadow import shadow_of
 from domain.usecases.ask_providers import Brief
@@ -31,8 +31,8 @@ class PollOrders:
     _made_due: frozenset[Work] = frozenset()
 
     def read(self, uow: UnitOfWork, rows: Sequence[Claimed]) -> Mapping[int, Brief]:
-        works = {row.subject: row.work for row in rows}
-        return {key: self._brief(order, works[key]) for key, order in uow.orders.get_many(list(works)).items()}
+        claimed = {row.subject: row for row in rows}
+        return {key: self._brief(order, claimed[key]) for key, order in uow.orders.get_many(list(claimed)).items()}
 
     def save(
         self, uow: UnitOfWork, claim: Claim, wave: Sequence[Answered], lanes: Mapping[int, Lane]
@@ -40,9 +40,9 @@ class PollOrders:
         decisions: list[Decision] = []
         errors: dict[int, str] = {}
         for answered in wave:
-            row, order = answered.row, answered.subject.subject
+            row = answered.row
             try:
-                decision = self._decide(order, answered.answer, row, uow)
+                decision = self._decide(answered.subject, answered.answer, row, uow)
             except Exception as error:  # noqa: BLE001 - a rule that raises is a bug: its row is set apart with the error
                 errors[row.subject] = summary_of(error)
             else:
@@ -67,17 +67,15 @@ class PollOrders:
         self._saved, self._made_due = [], frozenset()
         return made_due
 
-    def _brief(self, order: Order, work: Work) -> Brief:
-        reference = order.transaction.reference
-        effect, intent = EFFECT_OF.get(work), order.transaction.intent
+    def _brief(self, order: Order, row: Claimed) -> Brief:
+        reference, intent = order.transaction.reference, order.transaction.intent
         call = None
-        if effect is not None and intent is not None and intent.open:
-            call = EffectCall(effect, reference, intent.key)
+        if intent is not None and may_send(intent, row):
+            call = EffectCall(intent.effect, reference, intent.key)
         return Brief(matter=self, subject=order, reference=reference, effect=call)
 
-    def _decide(self, order: Order, answer: Answer, row: Claimed, uow: UnitOfWork) -> Decision:
+    def _decide(self, brief: Brief, answer: Answer, row: Claimed, uow: UnitOfWork) -> Decision:
+        order: Order = brief.subject
         policy = self.policies[order.transaction.provider]
-        intent = order.transaction.intent
-        if row.work in EFFECT_OF and intent is not None and intent.open:
-            return settle_effect(order, answer, row=row, now=uow.now, policy=policy)
-        return reconcile(order, answer, row=row, now=uow.now, policy=policy)
+        follow = reconcile if brief.effect is None else settle_effect
+        return follow(order, answer, row=row, now=uow.now, policy=policy)

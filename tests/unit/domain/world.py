@@ -13,7 +13,7 @@ from domain.model.money import ZERO
 from domain.model.order import Order, Resolution
 from domain.model.policy import ProviderPolicy
 from domain.model.transaction import Effect, Intent
-from domain.rules.closing import settle_effect
+from domain.rules.closing import may_send, settle_effect
 from domain.rules.commands import CommandRefused, apply_command
 from domain.rules.draft import Draft
 from domain.rules.reconciliation import reconcile
@@ -75,6 +75,7 @@ class World:
         self.decisions: list[Decision] = []
         self.past: list[Answer] = []
         self.effects_at_once = 0
+        self.claims = 1  # of what is due, with the one that is made next
         self._acted_at: datetime | None = None
 
     def ask(self, answer: Answer) -> Decision:
@@ -100,11 +101,25 @@ class World:
             answer = Unintelligible(why="cut off")
         return self.apply(settle_effect(self.order, answer, row=self._row(), now=self.now, policy=self.policy))
 
+    def die(self, *, sent: bool) -> None:
+        """Claim the effect that is due and be heard of no more, before it was sent or after it."""
+        intent = self.order.transaction.intent
+        assert intent is not None
+        if sent and self.sends:
+            self.truth.perform(intent, self.now)
+        self.claims += 1
+
+    @property
+    def sends(self) -> bool:
+        """Whether what is due is an effect, and the next claim sends it."""
+        intent = self.order.transaction.intent
+        return self.due is not None and intent is not None and may_send(intent, self._row())
+
     def step(self) -> Decision:
         """Do honestly what is due."""
         self.wait_until_due()
         assert self.due is not None
-        if self.due.work in INQUIRIES:
+        if not self.sends:
             truth = self.truth.record(self.now)
             self.past.append(truth)
             return self.ask(truth)
@@ -132,11 +147,12 @@ class World:
 
     def _row(self) -> Claimed:
         assert self.due is not None
-        return a_row(self.due.work, self.due.step, due_at=self.due.at)
+        return a_row(self.due.work, self.due.step, due_at=self.due.at, claims=self.claims)
 
     def apply(self, decision: Decision) -> Decision:
         """Keep a decision, as the store would."""
         assert decision.before == self.order
+        self.claims = 1
         self.order = replace(decision.order, version=self.order.version + (decision.order != decision.before))
         if not decision.keep_due:
             self.due = decision.due

@@ -9,7 +9,7 @@ from domain.model.due_work import Work
 from domain.model.order import CanceledBy, OrderStatus
 from domain.model.transaction import Effect, ParentState
 from tests.builders import HOURS, MINUTES, NOON, PAYMENT, a_record
-from tests.fakes.bench import Bench
+from tests.fakes.bench import LEASE, Bench
 from tests.unit.usecases.yard import Yard, a_cancel, a_registration, statuses_of
 
 KEY = f"trueup:cancel:acme:{PAYMENT}:1"
@@ -44,6 +44,27 @@ class TestAnOrder:
 
         assert statuses_of(yard.bench, yard.the_order().id) == ["NEW"]
         assert yard.due(yard.the_order()).due_at > yard.bench.clock.now
+
+
+class TestACancelThatADeadWorkerMayHaveSent:
+    @pytest.mark.parametrize(("found", "sent"), [("pending", [KEY]), ("canceled", [])])
+    def test_is_asked_about_first(self, bench: Bench, found: str, sent: list[str]) -> None:
+        yard = Yard(bench)
+        yard.receive(a_registration(cancellation_timeout=5 * MINUTES))
+        yard.provider.says(PAYMENT, a_record("pending"))
+        yard.provider.does(Effect.CANCEL, PAYMENT, a_record("canceled"))
+        bench.clock.now = NOON + 5 * MINUTES
+        yard.drain(yard.polling())
+        bench.claim(Work.CANCEL)
+        bench.clock.wait(LEASE)
+        yard.provider.says(PAYMENT, a_record(found), a_record("canceled"))
+
+        yard.poll()
+
+        order = yard.the_order()
+        assert [call.key for call in yard.provider.effects] == sent
+        assert (order.status, order.canceled_by, order.reason) == ("CANCELED", "system", "cancellation_timeout")
+        assert [row.kind for row in bench.tables().timeline].count("effect_in_doubt") == 1
 
 
 class TestAnOrderAtItsCheckoutDeadline:
