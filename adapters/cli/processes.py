@@ -8,15 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from threading import Event
 from typing import Annotated, Final
 
 import typer
 from pydantic import SecretStr
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from adapters.cli import programs
 from adapters.cli.alone import alone
-from adapters.cli.output import Refused, say
+from adapters.cli.output import Refused, complain, say
 from adapters.cli.programs import Program
 from adapters.cli.servers import Reached, engine_of, reach
 from adapters.cli.supervisor import Supervisor, spawn
@@ -25,6 +27,7 @@ from config.kept import ADMIN_KEY
 from config.messaging import QUEUES
 from config.settings import Settings, load
 from config.urls import Address, without_secrets
+from domain.ports.persistence import StoreUnavailable
 
 _GLANCE_SECONDS: Final = 0.2
 _LOOK_AFTER_SERVERS_SECONDS: Final = 5.0
@@ -153,10 +156,20 @@ def drain(
             if not loop:
                 say(f"{application.drain(queue)} rows")
             while loop and not stop.wait(0):
-                if not application.drain(queue, budget=settings.drain_seconds):
+                if not _drained(partial(application.drain, queue, budget=settings.drain_seconds), reached):
                     stop.wait(settings.sweep_seconds)
         finally:
             application.close()
+
+
+def _drained(drain_once: Callable[[], int], reached: Reached) -> int:
+    """Do what is due; a database that is away for a while is told of and tried again, for nobody else may be there."""
+    try:
+        return drain_once()
+    except (StoreUnavailable, OperationalError, InterfaceError) as error:
+        complain(f"the database does not answer, and is tried again: {str(error).splitlines()[0]}")
+        reached.keep_up()
+        return 0
 
 
 def _migrate(reached: Reached) -> None:

@@ -45,20 +45,20 @@ def _standing(reversal: Reversal, due: Any, settings: ProviderSettings | None) -
     if reversal.outcome is not None:
         return [f"{name} has ended as {reversal.outcome}: {_ENDED[reversal.outcome]}", *_known(reversal)]
     policy = None if settings is None else policy_of(reversal.provider, settings)
-    said = [f"{name} is being undone", *_known(reversal)]
+    said = [f"{name} is being undone", *_known(reversal, in_shadow=bool(due and due["shadow"]))]
     if due is None:
         return [*said, "nothing is planned: see its case, or run `trueup verify`"]
     rule = [f"TRUEUP_PROVIDERS does not name its provider {reversal.provider!r}"]
     return [*said, next_of(due), *(rule if policy is None else _rule(reversal, due, policy)), *obstacles_of(due)]
 
 
-def _known(reversal: Reversal) -> list[str]:
+def _known(reversal: Reversal, *, in_shadow: bool = False) -> list[str]:
     """Say what is known of the original, and what an end leaves of it."""
     if reversal.last_answer is None:
-        said = "the provider has not been asked yet"
+        said = "of what it was asked in shadow nothing is kept" if in_shadow else "the provider has not been asked yet"
     else:
         what = reversal.last_answer.replace("_", " ")
-        status = f", status {reversal.provider_status}" if reversal.provider_status is not None else ""
+        status = f"; it is {reversal.provider_status}" if reversal.provider_status is not None else ""
         said = f"the last query, at {text(reversal.last_asked_at)}, brought: {what}{status}"
     outcome = reversal.outcome
     if outcome not in (ReversalOutcome.SETTLEMENT_PASSED, ReversalOutcome.EXHAUSTED):

@@ -65,7 +65,7 @@ FROM due_work d LEFT JOIN lanes l ON l.id = d.lane {_DISABLED} WHERE d.subject =
 """
 _OPEN_CASES: Final = f"""
 SELECT c.id, c.kind, c.known, c.provider_says, c.amount_at_risk, c.currency, {DIGITS_OF_CASE} AS digits, c.opened_at
-FROM cases c WHERE c.subject = %(id)s AND c.closed_at IS NULL ORDER BY c.id
+FROM cases c WHERE (c.subject = %(id)s OR c.order_id = %(id)s) AND c.closed_at IS NULL ORDER BY c.id
 """
 
 _BACKLOG: Final = """
@@ -172,6 +172,7 @@ def due_of(connection: Connection, subject: int) -> Row | None:
 
 
 def open_cases_of(connection: Connection, subject: int) -> Sequence[Row]:
+    """Return the open cases of a subject; of an order, also those of what belongs to it, as its payment's reversal."""
     return [written(row, "amount_at_risk") for row in _rows(connection, _OPEN_CASES, id=subject)]
 
 

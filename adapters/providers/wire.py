@@ -17,7 +17,8 @@ from domain.model.transaction import AttemptState
 
 Name = Annotated[str, Meta(min_length=1, max_length=1000)]
 # It is kept, shown and mailed as it is, whatever a provider puts into it: so it has to be a word.
-Word = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}\Z")]
+_PLAIN: Final = r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+Word = Annotated[str, Meta(pattern=rf"^{_PLAIN}{{1,64}}\Z")]
 Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,18})?\Z")]
 Time = Annotated[datetime, Meta(tz=True)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -80,7 +81,7 @@ class Problem(msgspec.Struct, frozen=True):
     """RFC 9457, as far as it says anything to us."""
 
     title: str
-    payment_status: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,64}\Z")] | None = None
+    payment_status: Annotated[str, Meta(pattern=rf"^{_PLAIN}{{0,64}}\Z")] | None = None
 
 
 class References(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from domain.model.decision import CommandState, Decision, EntryKind
 from domain.model.due_work import Claimed, Due, Work
 from domain.model.order import CanceledBy, Order, OrderStatus
 from domain.model.policy import ProviderPolicy
-from domain.model.transaction import Effect, Intent, ParentState
+from domain.model.transaction import Effect, Intent, ParentState, ReversalOutcome
 from domain.rules import order_lifecycle
 from domain.rules.cadence import delay_at
 from domain.rules.deadlines import ENDS_IN, deadline_of
@@ -32,6 +32,8 @@ WORK_OF = {Effect.CANCEL: Work.CANCEL, Effect.VOID: Work.VOID}
 EFFECTS: Final = frozenset(WORK_OF.values())
 # The steps of a closing, whose tries are counted together.
 CLOSING: Final = frozenset({Work.CLOSE, Work.CANCEL, Work.VOID, Work.CONFIRM})
+# How a reversal ends that leaves money to a person.
+NOT_UNDONE: Final = frozenset({ReversalOutcome.SETTLEMENT_PASSED, ReversalOutcome.EXHAUSTED})
 # What a provider may call a payment that is over and that it therefore will not cancel.
 OVER = frozenset({ProviderStatus.DECLINED})
 
@@ -80,12 +82,15 @@ def close(draft: Draft, record: Record, row: Claimed, policy: ProviderPolicy, *,
 
 
 def yield_to_authorization(draft: Draft, record: Record) -> None:
-    """Give a cancel up that is in doubt, because the payment was authorized: what came meanwhile is never undone by it.
+    """Give a cancel up that would void what it must not.
 
-    The intent counts as refused in that status: a command to cancel that comes later knows what it does, and voids. One
-    that stood ends as refused. Should the cancel be done after all, it still shows as ours.
+    Where a reversal of the payment has ended without undoing it, a void may be in doubt or too late: its case decides.
+    And a cancel in doubt never undoes what was authorized meanwhile: its intent counts as refused in that status, so
+    that a command which comes later, and knows, may void. Should it be done after all, it still shows as ours.
     """
-    intent = draft.transaction.intent
+    intent, outcome = draft.transaction.intent, draft.transaction.reversal
+    if outcome in NOT_UNDONE:
+        draft.answer_cancel(CommandState.REFUSED, f"the reversal of its payment has ended as {outcome}: see its case")
     if intent is None or intent.effect is not Effect.CANCEL or not intent.open or not intent.asked:
         return
     draft.record_intent(replace(intent, refused_in=record.status))

@@ -13,7 +13,7 @@ from domain.model.policy import ProviderPolicy
 from domain.model.transaction import ParentState
 from domain.rules import order_lifecycle
 from domain.rules.closing import ask_in_its_place, close, no_record_while_closing, yield_to_authorization
-from domain.rules.deadlines import ENDS_IN, deadline_of
+from domain.rules.deadlines import deadline_of
 from domain.rules.draft import Draft
 from domain.rules.holding import is_held, is_taken_back, take_back, unreversed
 from domain.rules.lifecycle import IllegalTransition, advance
@@ -133,7 +133,7 @@ def _learn(draft: Draft, record: Record, status: ProviderStatus, *, repeated: bo
     if state is not order.transaction.state:
         draft.learn(state=state)
         draft.note(EntryKind.TRANSACTION, before=order.transaction.state, after=state, provider_status=record.status)
-    _move_order(draft, record, signal)
+    _move_order(draft, record)
     if state is not order.transaction.state:
         attribute_to_attempt(draft, record, ending_of(draft.order))
     learn_refunds(draft, record)
@@ -154,14 +154,10 @@ def _state_after(order: Order, record: Record, status: ProviderStatus, signal: S
 
 def _as_we_meant_it(draft: Draft, signal: Signal) -> Signal:
     """A cancel of ours at the end of a payment window shows as `canceled` there, and means EXPIRED here."""
-    order = draft.order
-    if not _was_ours(order) or order.cancel_request is not None:
-        return signal
-    window_passed = ENDS_IN[deadline_of(order).reason] is OrderStatus.EXPIRED
-    return Signal.EXPIRED if window_passed else signal
+    return Signal.EXPIRED if _our_deadline(draft) is Reason.PAYMENT_WINDOW else signal
 
 
-def _move_order(draft: Draft, record: Record, signal: Signal) -> None:
+def _move_order(draft: Draft, record: Record) -> None:
     """Let the parent drive the order."""
     order = draft.order
     state = order.transaction.state
@@ -178,7 +174,7 @@ def _move_order(draft: Draft, record: Record, signal: Signal) -> None:
     target = FROM_PARENT[state]
     if target is None:
         return
-    reason, canceled_by = _explain(order, state, signal)
+    reason, canceled_by = _explain(draft, state)
     draft.move(target, reason=reason, canceled_by=canceled_by)
 
 
@@ -211,25 +207,33 @@ def _move_paid(draft: Draft, record: Record) -> None:
         draft.move(order_lifecycle.Signal.PAID_ODDLY, reason=reason)
 
 
-def _explain(order: Order, state: ParentState, signal: Signal) -> tuple[str | None, CanceledBy | None]:
+def _explain(draft: Draft, state: ParentState) -> tuple[str | None, CanceledBy | None]:
     """Return (reason, canceled_by) of a change that is no payment."""
     if state is ParentState.FAILED:
         return Reason.DECLINED, None
     if state is ParentState.INVALID:
         return Reason.INVALID, CanceledBy.SYSTEM
     if state is ParentState.CANCELED:
-        return _explain_cancel(order)
-    if state is ParentState.EXPIRED and signal is Signal.EXPIRED and _was_ours(order):
-        return deadline_of(order).reason, None
+        return _explain_cancel(draft)
+    if state is ParentState.EXPIRED and _our_deadline(draft) is Reason.PAYMENT_WINDOW:
+        return Reason.PAYMENT_WINDOW, None
     return None, None
 
 
-def _explain_cancel(order: Order) -> tuple[str | None, CanceledBy]:
-    if order.cancel_request is not None:
-        return order.cancel_request.reason, order.cancel_request.by
-    if _was_ours(order):
-        return deadline_of(order).reason, CanceledBy.SYSTEM
+def _explain_cancel(draft: Draft) -> tuple[str | None, CanceledBy]:
+    request, passed = draft.order.cancel_request, _our_deadline(draft)
+    if request is not None:
+        return request.reason, request.by
+    if passed is not None:
+        return passed, CanceledBy.SYSTEM
     return Reason.PROVIDER_CANCELED, CanceledBy.USER
+
+
+def _our_deadline(draft: Draft) -> Reason | None:
+    """Return the deadline for which we may have ended the payment at its provider, if one has passed."""
+    order, deadline = draft.order, deadline_of(draft.order)
+    by_itself = order.cancel_request is None and _was_ours(order) and deadline.at <= draft.now
+    return deadline.reason if by_itself else None
 
 
 def _was_ours(order: Order) -> bool:

@@ -259,7 +259,7 @@ def _case_of(attempt: _Attempt, outcome: ReversalOutcome) -> list[CaseOpening]:
     return [
         CaseOpening(
             kind=CASE_OF[outcome],
-            known=f"a transaction that timed out was not undone: {_state_of(reversal)}",
+            known=f"{_name_of(reversal)}, which timed out, was not undone: {_state_of(reversal)}",
             provider_says=reversal.provider_status,
             amount_at_risk=reversal.amount,
             # Until then it can be voided, at the provider; after it, it is given back, and nothing is urgent.
@@ -276,12 +276,17 @@ def _contradiction(attempt: _Attempt) -> list[CaseOpening]:
     return [
         CaseOpening(
             kind=CaseKind.CONTRADICTION,
-            known=f"a timeout was reported for the payment of an order that is {order.status}: it is not undone",
+            known=f"{_name_of(attempt.reversal)} was reported as timed out, and pays an order that is {order.status}: "
+            "it is not undone",
             provider_says=attempt.reversal.provider_status,
             amount_at_risk=attempt.reversal.amount,
             details=_details(attempt.reversal),
         )
     ]
+
+
+def _name_of(reversal: Reversal) -> str:
+    return f"{reversal.reference} at {reversal.provider}"
 
 
 def _state_of(reversal: Reversal) -> str:

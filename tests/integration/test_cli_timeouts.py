@@ -122,7 +122,7 @@ class TestWhyOfATimeout:
         found = trueup.json("timeouts", "why", "pay-1")
 
         assert "by step 2 of its cadence: every 0:00:30 for the 2. of 2 times" in whole(found)
-        assert "brought: record, status pending" in whole(found)
+        assert "brought: record; it is pending" in whole(found)
         assert "so said the report" in whole(found)
 
     def test_says_that_the_calendar_was_asked(
@@ -184,6 +184,14 @@ class TestWhyOfATimeout:
         assert "has ended as SETTLEMENT_PASSED" in said
         assert "100.00 EUR may have been taken" in said
         assert "give it back by a refund" in said
+
+    def test_is_told_with_its_order_too(self, trueup: Trueup, store: Store) -> None:
+        store.register("A1")
+        store.report("pay-A1")
+        store.answer_reversal("pay-A1", a_record(ProviderStatus.PAID, reference="pay-A1", settled=True))
+
+        assert "SETTLED_UNREVERSED" in trueup("why", "A1")
+        assert "pay-A1 at acme, which timed out, was not undone" in trueup("cases")
 
     def test_says_that_nothing_is_at_risk_where_there_never_was_a_record(self, trueup: Trueup, store: Store) -> None:
         store.report("pay-1")

@@ -11,9 +11,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from adapters.cli.supervisor import Supervisor
@@ -83,6 +85,28 @@ class TestUp:
         inherited = {name: text for name, text in os.environ.items() if not name.startswith("TRUEUP_")}
         flower, api = (f"127.0.0.1:{port}" for port in free_ports(2))
         return inherited | {"TRUEUP_HOME": str(home), "TRUEUP_FLOWER_ADDRESS": flower, "TRUEUP_HTTP_ADDRESS": api}
+
+    def test_is_not_what_a_loop_of_drains_needs_to_outlive_its_database(
+        self, home: Path, environment: dict[str, str]
+    ) -> None:
+        subprocess.run([*TRUEUP, "migrate"], env=environment, check=True, stdout=subprocess.DEVNULL)
+        log = home / "drain.log"
+        with log.open("wb") as out:
+            drain = subprocess.Popen(
+                [*TRUEUP, "drain", "--loop"], env=environment, stdout=out, stderr=out, start_new_session=True
+            )
+        try:
+            until(lambda: _is_drained(home))
+            first = _postmaster(home)
+            assert first is not None
+            os.kill(first, signal.SIGKILL)
+            until(lambda: "is tried again" in log.read_text())
+            until(lambda: _postmaster(home) not in (None, first))
+            subprocess.run([*TRUEUP, *MERCHANT, *URL], env=environment, check=True, stdout=subprocess.DEVNULL)
+            assert drain.poll() is None
+        finally:
+            drain.send_signal(signal.SIGTERM)
+            assert drain.wait(60) == 0, log.read_text()
 
     @pytest.mark.parametrize("command", ["up", "worker", "beat", "api", "flower", "drain", "config"])
     @pytest.mark.parametrize(
@@ -182,3 +206,23 @@ class TestAProcessOfOurs:
         process.wait()
 
         until(lambda: not Path(f"/proc/{file.read_text()}").exists())
+
+
+def _is_drained(home: Path) -> bool:
+    """Whether a drain has connected to the embedded database."""
+    servers = status(home)
+    if servers is None or servers.database_url is None:
+        return False
+    with suppress(psycopg.OperationalError), psycopg.connect(servers.database_url) as connection:
+        drains = connection.execute("SELECT FROM pg_stat_activity WHERE application_name = 'trueup-drain'")
+        return drains.rowcount > 0
+    return False
+
+
+def _postmaster(home: Path) -> int | None:
+    """Return the pid of the embedded PostgreSQL, while it says that it is ready."""
+    try:
+        lines = next(home.rglob("postmaster.pid")).read_text().splitlines()
+    except (StopIteration, FileNotFoundError):
+        return None
+    return int(lines[0]) if lines and lines[-1].strip() == "ready" else None

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from domain.model.case import CaseKind
 from domain.model.decision import CommandState, EntryKind
 from domain.model.due_work import Due, Work
 from domain.model.order import CanceledBy, Order, OrderStatus, PaymentKind
-from domain.model.transaction import Effect, ParentState
+from domain.model.transaction import Effect, ParentState, ReversalOutcome
 from tests.builders import (
     DAYS,
     HOURS,
@@ -341,6 +342,35 @@ class TestACancelOnCommand:
         assert decision.intents == (an_intent(asked=True, refused_in="authorized"),)
         assert EntryKind.EFFECT_OVERTAKEN in [entry.kind for entry in decision.entries]
         assert (decision.order.status, decision.order.cancel_request) == ("PENDING", None)
+        assert [(one.command, one.state) for one in decision.outcomes] == [(41, CommandState.REFUSED)]
+        assert decision.due is not None
+        assert decision.due.work is Work.POLL
+
+    def test_that_gave_way_is_not_what_canceled_the_order_later(self) -> None:
+        overtaken = an_intent(asked=True, refused_in="authorized")
+        order = an_order(
+            status=OrderStatus.PENDING, state=ParentState.AUTHORIZED, intent=overtaken, cancellation=5 * MINUTES
+        )
+
+        decision = asked(order, a_record("canceled"), now=DEADLINE - 1 * MINUTES)
+
+        assert (decision.order.status, decision.order.reason) == ("CANCELED", "provider_canceled")
+
+    @pytest.mark.parametrize("order", [wanted_canceled(), overdue()], ids=["on command", "at a deadline"])
+    def test_whose_payment_is_found_expired_is_no_end_of_its_own(self, order: Order) -> None:
+        in_doubt = replace(order, transaction=replace(order.transaction, intent=an_intent(asked=True)))
+
+        decision = asked(in_doubt, a_record("expired"), now=DEADLINE, work=Work.CONFIRM)
+
+        assert (decision.order.status, decision.order.reason) == ("EXPIRED", None)
+
+    @pytest.mark.parametrize("outcome", [ReversalOutcome.EXHAUSTED, ReversalOutcome.SETTLEMENT_PASSED])
+    def test_voids_nothing_that_a_reversal_could_not_undo(self, outcome: ReversalOutcome) -> None:
+        order = wanted_canceled(state=ParentState.AUTHORIZED, reversal=outcome)
+
+        decision = asked(order, a_record("authorized"), work=Work.CLOSE)
+
+        assert (decision.intents, decision.order.cancel_request) == ((), None)
         assert [(one.command, one.state) for one in decision.outcomes] == [(41, CommandState.REFUSED)]
         assert decision.due is not None
         assert decision.due.work is Work.POLL

@@ -370,7 +370,7 @@ class TestAReversalThatHasPassedSettlement:
     def test_says_what_is_known_of_it(self, answer: Answer, known: dict[str, Any], says: str) -> None:
         [opening] = reversed_by(answer, a_reversal(**known), now=SETTLES).openings
 
-        assert opening.known == f"a transaction that timed out was not undone: {says}"
+        assert opening.known == f"pay-1 at acme, which timed out, was not undone: {says}"
 
     def test_has_no_time_left_in_which_it_could_be_voided(self) -> None:
         [too_late] = reversed_by(a_record("authorized"), now=SETTLES).openings
