@@ -51,8 +51,16 @@ UPDATE due_work d SET
     lease = NULL, claims = 0, last_error = NULL
 FROM {_SETTLED.table} LEFT JOIN orders o ON o.id = c.subject
 WHERE d.subject = c.subject AND d.lease = %(token)s
-RETURNING d.subject, (c.version IS NULL OR o.version = c.version), d.generation = c.generation
+RETURNING d.subject, (c.version IS NULL OR o.version = c.version)
 """.format(fresh="d.generation = c.generation AND (c.version IS NULL OR o.version = c.version)")
+
+# What ends is deleted at once, unless it was planned anew meanwhile: then it is given back like the others.
+_END: Final = f"""
+DELETE FROM due_work d USING {_SETTLED.table} LEFT JOIN orders o ON o.id = c.subject
+WHERE d.subject = c.subject AND d.lease = %(token)s AND d.generation = c.generation
+  AND (c.version IS NULL OR o.version = c.version)
+RETURNING d.subject
+"""
 
 _ERRORS: Final = Columns("c", subject="bigint", error="text")
 _RELEASE: Final = f"""
@@ -142,13 +150,14 @@ class SqlDueWork:
             )
             for row, due in plans
         ]
-        held = run(self._connection, _SETTLE, _SETTLED.parameters(rows, token=claim.token, now=self._now)).fetchall()
-        saved = frozenset(subject for subject, fits, _ in held if fits)
-        unplanned = frozenset(subject for subject, fits, same_plan in held if fits and same_plan)
-        ended = [row.subject for row, due in plans if due is None and row.subject in unplanned]
-        if ended:
-            self.remove(ended)
-        return saved
+        ends = [row for row, (_, due) in zip(rows, plans, strict=True) if due is None]
+        ended = frozenset(row[0] for row in self._each(_END, ends, token=claim.token))
+        back = [row for row in rows if row[0] not in ended]
+        held = self._each(_SETTLE, back, token=claim.token, now=self._now)
+        return ended.union(subject for subject, fits in held if fits)
+
+    def _each(self, statement: str, rows: Sequence[tuple[Any, ...]], **others: Any) -> Iterable[Any]:
+        return run(self._connection, statement, _SETTLED.parameters(rows, **others)) if rows else ()
 
     def release(self, claim: Claim, errors: Mapping[int, str], *, until: datetime) -> None:
         run(self._connection, _RELEASE, _ERRORS.parameters(errors.items(), token=claim.token, until=until))

@@ -90,17 +90,15 @@ LEFT JOIN rejections j ON j.provider = c.provider AND j.reference = c.reference
 LEFT JOIN r ON r.provider = c.provider AND r.reference = c.reference
 WHERE o.id IS NOT NULL OR j.id IS NOT NULL OR r.id IS NOT NULL
 """
-# The due rows first: waves lock in this order too.
-_LOCK_DUE_OF_PAYMENTS: Final = f"""
-SELECT d.subject FROM {_PAIRS.table}
+_OF_PAYMENTS: Final = f"""
+SELECT t.order_id FROM {_PAIRS.table}
 JOIN transactions t ON t.provider = c.provider AND t.reference = c.reference
-JOIN due_work d ON d.subject = t.order_id
-ORDER BY d.subject FOR UPDATE OF d
 """
-_LOCK_PAYMENTS: Final = f"""
-{_SELECT} JOIN {_PAIRS.table} ON t.provider = c.provider AND t.reference = c.reference
-ORDER BY o.id FOR UPDATE OF o
+# The due rows first: waves lock in this order too.
+_LOCK_DUE_MANY: Final = """
+SELECT subject FROM due_work WHERE subject = ANY(%(ids)s::bigint[]) ORDER BY subject FOR UPDATE
 """
+_LOCK_MANY: Final = f"{_BY_ID} ORDER BY o.id FOR UPDATE OF o"
 
 _NAMES: Final = Columns("c", merchant="text", reference="text")
 _KNOWN: Final = f"""
@@ -181,9 +179,11 @@ class SqlOrders:
         return [row[0] for row in rows]
 
     def lock_payments(self, payments: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Order]:
-        parameters = _PAIRS.parameters(payments)
-        run(self._connection, _LOCK_DUE_OF_PAYMENTS, parameters)
-        rows = run(self._connection, _LOCK_PAYMENTS, parameters).fetchall()
+        ids = [row[0] for row in run(self._connection, _OF_PAYMENTS, _PAIRS.parameters(payments))]
+        if not ids:
+            return {}
+        run(self._connection, _LOCK_DUE_MANY, {"ids": ids})
+        rows = run(self._connection, _LOCK_MANY, {"ids": ids}).fetchall()
         return {(order.transaction.provider, order.transaction.reference): order for order in self._whole(rows)}
 
     def taken(self, payments: Iterable[tuple[str, str]], *, alone: bool = False) -> Mapping[tuple[str, str], Named]:
