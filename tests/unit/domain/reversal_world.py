@@ -220,7 +220,9 @@ def _check_intents(decision: ReversalDecision, answer: Answer | None) -> None:
         assert intent.key == f"trueup:reverse:acme:{PAYMENT}:{intent.number}"
         if before is None:
             assert intent.number == 1
-        elif intent.number != before.number:
+        elif intent.number == before.number:
+            assert before.refused_in is None  # what was refused stays so
+        else:
             assert intent.number == before.number + 1
             assert before.refused_in is not None
             assert isinstance(answer, Record)

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from domain.model.answer import Answer, ProviderStatus, Refused, Unintelligible, Unreachable
 from domain.model.command import CancelOrder
+from domain.model.due_work import Work
 from domain.model.order import CanceledBy, OrderStatus
 from domain.model.reversal import Ask
 from domain.model.transaction import ReversalOutcome
@@ -35,11 +36,12 @@ class ATimedOutPayment(RuleBasedStateMachine):
     """Steps are the truth at the provider, the merchant's messages, and what workers do or fail to do."""
 
     @initialize(
-        status=st.sampled_from([None, S.PENDING, S.AUTHORIZED, S.AUTHORIZED, S.PAID, S.DECLINED]),
-        first=st.sampled_from(["order", "report", "report, order", "order, report", ""]),
+        status=st.sampled_from([None, None, S.PENDING, S.AUTHORIZED, S.AUTHORIZED, S.PAID, S.DECLINED]),
+        first=st.sampled_from(["order", "report", "report", "report, order", "order, report", ""]),
         unordered=st.booleans(),
+        asleep=st.booleans(),
     )
-    def begin(self, status: ProviderStatus | None, first: str, unordered: bool) -> None:  # noqa: FBT001 - drawn
+    def begin(self, status: ProviderStatus | None, first: str, unordered: bool, asleep: bool) -> None:  # noqa: FBT001
         self.world = ReversalWorld()
         self.unordered = unordered
         self.workers: list[Worker] = []
@@ -49,6 +51,8 @@ class ATimedOutPayment(RuleBasedStateMachine):
                 self.world.register()
             elif said == "report":
                 self.world.report()
+        if asleep and status is None and self.world.reversal is not None:
+            self.nobody_looks_until_settlement(appears=True)
 
     # What becomes true at the provider.
 
@@ -124,6 +128,36 @@ class ATimedOutPayment(RuleBasedStateMachine):
     def a_worker_dies(self, which: int) -> None:
         del self.workers[which : which + 1]
 
+    # Whole stretches of it, which single steps would hardly ever make up.
+
+    @rule()
+    def one_step_is_done(self) -> None:
+        self._work_honestly()
+
+    @rule(called=st.booleans(), effect=st.booleans())
+    @precondition(lambda self: self.world.row is not None)
+    def a_worker_dies_with_its_claim(self, called: bool, effect: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
+        worker = self.world.claim()
+        if called:
+            self.world.call(worker, effect=effect)
+
+    @rule(word=st.sampled_from(sorted(BY_REFUSAL)))
+    @precondition(lambda self: self._a_void_is_due())
+    def a_due_void_is_refused(self, word: str) -> None:
+        worker = self.world.claim()
+        if worker.asked is Ask.VOID:
+            self.world.call(worker, lost=Refused(payment_status=word), effect=False)
+            self.world.save(worker)
+
+    @rule()
+    @precondition(lambda self: self._a_void_is_due())
+    def settlement_comes_before_a_due_void(self) -> None:
+        self.world.now = max(self.world.now, SETTLES)
+        self._work_honestly()
+
+    def _a_void_is_due(self) -> bool:
+        return self.world.row is not None and self.world.row.work is Work.VOID
+
     @rule(times=st.integers(1, 8))
     def workers_do_their_work_for_a_while(self, times: int) -> None:
         for _ in range(times):
@@ -166,6 +200,10 @@ class ATimedOutPayment(RuleBasedStateMachine):
         assert len(self.world.ends) <= 1
         if self.world.ends and self.world.reversal is not None:
             assert self.world.reversal.outcome is self.world.ends[0].outcome
+
+    @invariant()
+    def it_asks_no_more_than_it_may_and_what_became_of_its_last_void(self) -> None:
+        assert self.world.reversal is None or self.world.reversal.attempts <= POLICY.most_attempts + 1
 
     @invariant()
     def nothing_is_voided_twice(self) -> None:
