@@ -81,7 +81,7 @@ def close(draft: Draft, record: Record, row: Claimed, policy: ProviderPolicy, *,
         _ask_later(draft, row, policy)
 
 
-def yield_to_authorization(draft: Draft, record: Record) -> None:
+def give_cancel_up(draft: Draft, record: Record) -> None:
     """Give a cancel up that would void what it must not.
 
     Where a reversal of the payment has ended without undoing it, a void may be in doubt or too late: its case decides.

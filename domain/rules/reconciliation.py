@@ -12,7 +12,7 @@ from domain.model.order import CanceledBy, Order, OrderStatus, Reason
 from domain.model.policy import ProviderPolicy
 from domain.model.transaction import ParentState
 from domain.rules import order_lifecycle
-from domain.rules.closing import ask_in_its_place, close, no_record_while_closing, yield_to_authorization
+from domain.rules.closing import ask_in_its_place, close, give_cancel_up, no_record_while_closing
 from domain.rules.deadlines import deadline_of
 from domain.rules.draft import Draft
 from domain.rules.holding import is_held, is_taken_back, take_back, unreversed
@@ -89,7 +89,7 @@ def _follow_record(draft: Draft, record: Record, row: Claimed, policy: ProviderP
     else:
         _learn(draft, record, status, repeated=repeated)
         if draft.transaction.state is ParentState.AUTHORIZED:
-            yield_to_authorization(draft, record)
+            give_cancel_up(draft, record)
     if is_closing(draft.order, draft):
         close(draft, record, row, policy, understood=status is not None)
     else:

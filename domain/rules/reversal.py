@@ -173,11 +173,12 @@ def needs_a_person(before: Reversal, reversal: Reversal, outcome: ReversalOutcom
     """
     if outcome not in (ReversalOutcome.SETTLEMENT_PASSED, ReversalOutcome.EXHAUSTED):
         return False
-    in_time = is_answered_in_time(before, LastAnswer.NO_RECORD, policy)
+    in_time = had_no_record_in_time(before, policy)
     return reversal.on_record or reversal.last_answer is not LastAnswer.NO_RECORD or not in_time
 
 
-def is_answered_in_time(reversal: Reversal, answer: LastAnswer, policy: ProviderPolicy) -> bool:
-    """Whether this is what was learnt last, and no earlier than by the attempt just before settlement."""
+def had_no_record_in_time(reversal: Reversal, policy: ProviderPolicy) -> bool:
+    """Whether "no record" was learnt last, and no earlier than by the attempt just before settlement."""
     asked_at = reversal.last_asked_at
-    return reversal.last_answer is answer and asked_at is not None and asked_at >= last_attempt_at(reversal, policy)
+    in_time = asked_at is not None and asked_at >= last_attempt_at(reversal, policy)
+    return in_time and reversal.last_answer is LastAnswer.NO_RECORD

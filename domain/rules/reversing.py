@@ -31,7 +31,7 @@ from domain.rules.reversal import (
     VoidNow,
     after_inquiry,
     after_refusal,
-    is_answered_in_time,
+    had_no_record_in_time,
     needs_a_person,
     next_attempt,
 )
@@ -107,7 +107,7 @@ def reverse(
 def _learn_of_original(attempt: _Attempt, answer: Answer) -> Next:
     said = read(attempt.reversal, answer)
     known = attempt.reversal
-    stands = said is Said.COULD_NOT_ASK and is_answered_in_time(known, LastAnswer.NO_RECORD, attempt.policy)
+    stands = said is Said.COULD_NOT_ASK and had_no_record_in_time(known, attempt.policy)
     attempt.reversal = replace(
         known,
         attempts=known.attempts + (said in COUNTED),
